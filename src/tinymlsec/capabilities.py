@@ -1,0 +1,42 @@
+"""What a target can offer and an attack can need. What is missing turns into `skipped` with how to supply it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Capability(StrEnum):
+    """One thing an attack may need of the target."""
+
+    MODEL = "model"
+    LABELS = "labels"
+    SCORES = "scores"
+    LOGITS = "logits"
+    GRADIENTS = "gradients"
+    GRADIENTS_FLOAT = "gradients_float"
+    DATA = "data"
+    TRAINING_DATA = "training_data"
+    IMAGE = "image"
+    FIRMWARE = "firmware"
+    ELF_SYMBOLS = "elf_symbols"
+    TRACES = "traces"
+    DEVICE = "device"
+    DEPLOYMENT = "deployment"
+
+
+HOW_TO_SUPPLY: dict[Capability, str] = {
+    Capability.MODEL: "give a .tflite file: tinymlsec assess MODEL",
+    Capability.LABELS: "give a model that the runtime runs, so that it can be asked for its decisions",
+    Capability.SCORES: "give a model that the runtime runs, so that it can be asked for its outputs",
+    Capability.LOGITS: "needs the lifted graph, which this version does not have yet",
+    Capability.GRADIENTS: "needs the lifted graph, which this version does not have yet",
+    Capability.GRADIENTS_FLOAT: "needs the lifted graph, which this version does not have yet",
+    Capability.DATA: "give inputs with labels: --data samples.npz (x, y)",
+    Capability.TRAINING_DATA: "add x_train and y_train to the data file",
+    Capability.IMAGE: "needs a firmware image, which this version does not read yet",
+    Capability.FIRMWARE: "needs emulated firmware, which this version does not have yet",
+    Capability.ELF_SYMBOLS: "needs emulated firmware, which this version does not have yet",
+    Capability.TRACES: "needs traces, which this version does not read yet",
+    Capability.DEVICE: "name the board: --device ID (tinymlsec list devices)",
+    Capability.DEPLOYMENT: "describe the product: tinymlsec init, then --deployment profile.toml",
+}

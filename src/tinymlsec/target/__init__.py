@@ -1,0 +1,1 @@
+"""What is assessed: model, data, device, deployment, and the runtime that answers for the model."""

@@ -1,0 +1,1 @@
+"""Reader, typed graph, shape inference and writer for .tflite files. NumPy only."""

@@ -80,6 +80,8 @@ class Evidence(Observation):
     """Versions of the libraries that took part."""
     started: datetime
     seconds: float = Field(ge=0)
+    inferences: int = Field(default=0, ge=0)
+    """Inferences of the runtime that this unit of work spent, controls included; counts against the run's budget."""
     reproduce: str
     """The command that repeats this."""
 

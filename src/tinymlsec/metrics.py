@@ -49,6 +49,9 @@ METRICS: dict[str, MetricSpec] = {
     "flash_bytes": MetricSpec("bytes", _DOWN, "program memory"),
     "bits_per_query": MetricSpec("bits", _DOWN, "information leaked by one query"),
     "psnr_db": MetricSpec("dB", _DOWN, "likeness of what the attacker recovered to the original"),
+    "detector_auc": MetricSpec(
+        "share", _UP, "area under the receiver operating characteristic of the model as a detector"
+    ),
     "mae": MetricSpec("output units", _DOWN, "mean absolute error of the output"),
     "threshold": MetricSpec("output units", _NEUTRAL, "decision threshold in force"),
     "parameters": MetricSpec("values", _NEUTRAL, "weights and biases the file holds"),

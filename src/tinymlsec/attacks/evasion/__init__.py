@@ -1,0 +1,1 @@
+"""Evasion: inputs that the model answers wrongly."""

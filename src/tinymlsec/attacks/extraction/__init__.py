@@ -1,0 +1,1 @@
+"""Extraction: what an attacker learns of the model."""

@@ -1,0 +1,1 @@
+"""Faults: what changed bits and disturbed instructions do."""

@@ -1,0 +1,130 @@
+"""The target: everything the user gave, and what it can offer to attacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymlsec.capabilities import HOW_TO_SUPPLY, Capability
+from tinymlsec.target.data import Dataset
+from tinymlsec.target.deployment import Deployment
+from tinymlsec.target.device import Device
+from tinymlsec.target.space import InputSpace
+from tinymlsec.target.task import Task
+from tinymlsec.target.tflite.graph import Model
+from tinymlsec.target.victim import Scores, Victim
+
+MAX_CLEAN_SAMPLES = 1000
+"""Clean accuracy is measured on at most so many samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What is assessed. Any subset of the parts will do."""
+
+    name: str
+    data: bytes = b""
+    """Bytes of the model file; empty without a model."""
+    model: Model | None = None
+    space: InputSpace | None = None
+    task: Task | None = None
+    victim: Victim | None = None
+    """Present where the runtime runs the model."""
+    dataset: Dataset | None = None
+    device: Device | None = None
+    deployment: Deployment | None = None
+    obstacles: dict[Capability, str] = field(default_factory=dict)
+    """Why a capability is missing although the user gave what it is made from."""
+
+    @cached_property
+    def capabilities(self) -> frozenset[Capability]:
+        """What attacks may ask of this target."""
+        present = {
+            Capability.MODEL: self.model is not None,
+            Capability.LABELS: self.victim is not None,
+            Capability.SCORES: self.victim is not None,
+            Capability.DATA: self.dataset is not None and self.victim is not None,
+            Capability.TRAINING_DATA: self.dataset is not None and self.dataset.training is not None,
+            Capability.DEVICE: self.device is not None,
+            Capability.DEPLOYMENT: self.deployment is not None,
+        }
+        return frozenset(capability for capability, there in present.items() if there)
+
+    def why_missing(self, capability: Capability) -> str:
+        """The reason a capability is missing, and how to supply it."""
+        return self.obstacles.get(capability, HOW_TO_SUPPLY[capability])
+
+    @cached_property
+    def model_digest(self) -> str:
+        """SHA-256 of the model file; of no bytes without a model."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over model, data, device and deployment, as they are used."""
+        parts = {
+            "model": self.model_digest,
+            "data": self.dataset.digest if self.dataset else None,
+            "space": repr(self.space),
+            "task": repr(self.task),
+            "device": self.device.model_dump(mode="json") if self.device else None,
+            "deployment": self.deployment.model_dump(mode="json") if self.deployment else None,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def require_victim(self) -> Victim:
+        """The runnable model; the planner has checked that it is there."""
+        if self.victim is None:
+            raise ValueError("this target has no runnable model")
+        return self.victim
+
+    @cached_property
+    def clean(self) -> CleanRun:
+        """Scores and decisions on the first samples of the data, asked once."""
+        if self.dataset is None:
+            raise ValueError("this target has no data")
+        return run_clean(self.require_victim(), self.dataset)
+
+
+@dataclass(frozen=True, eq=False)
+class CleanRun:
+    """The unattacked model on the user's data."""
+
+    scores: Scores
+    """(n, classes) or (n, 1)."""
+    decisions: NDArray[np.int64] | None
+    """(n,), None where the task takes no decision."""
+    labels: NDArray[np.int64] | None
+    """(n,) as in the data file, None without."""
+    n: int
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(n,) True where decision and label agree; all True without labels, when the model's own answer is meant."""
+        if self.decisions is None or self.labels is None:
+            return np.ones(self.n, dtype=bool)
+        return self.decisions == self.labels
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """(n,) labels, or the model's own decisions where there are none."""
+        if self.labels is not None:
+            return self.labels
+        if self.decisions is None:
+            raise ValueError("neither labels nor decisions")
+        return self.decisions
+
+
+def run_clean(victim: Victim, dataset: Dataset) -> CleanRun:
+    """Ask the model for all samples up to `MAX_CLEAN_SAMPLES`."""
+    n = min(dataset.n, MAX_CLEAN_SAMPLES)
+    scores = victim.scores(dataset.x[:n])
+    decisions = victim.decisions(scores) if victim.task.decides else None
+    integer = dataset.y is not None and dataset.y.dtype.kind == "i"
+    labels = dataset.y[:n].astype(np.int64) if integer and dataset.y is not None else None
+    return CleanRun(scores, decisions, labels, n)

@@ -88,5 +88,5 @@ class Evidence(Observation):
     def comparable(self) -> dict[str, Any]:
         """The evidence without start, durations, versions of the host and the command line: what must be equal when
         the same attack runs again with the same seed."""
-        drop = {"started", "seconds", "reproduce", "versions"}
-        return self.model_dump(mode="json", exclude=drop)
+        always = {"started": True, "seconds": True, "reproduce": True, "versions": True}
+        return self.model_dump(mode="json", exclude={**always, "effort": {"attacker_seconds"}})

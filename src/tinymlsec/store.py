@@ -1,7 +1,7 @@
 """The run folder: run.json, evidence.jsonl, artifacts by digest, reports.
 
 Evidence is appended and flushed as each attack ends, so a killed run loses at most the attack in flight. Every record
-carries its digest: a folder that was changed by hand, or cut in the middle, is told from one that was merely interrupted.
+carries its digest: a folder that was changed by hand or damaged is told from one that was merely interrupted.
 """
 
 from __future__ import annotations

@@ -1,0 +1,157 @@
+"""From what the user gave to a target: model, data, device and deployment, each checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinymlsec.capabilities import Capability
+from tinymlsec.errors import DataError, OracleError, UnsupportedModelError, UsageError
+from tinymlsec.target.data import Dataset, check_labels, load_dataset
+from tinymlsec.target.deployment import Deployment, load_deployment
+from tinymlsec.target.device import Device, load_device
+from tinymlsec.target.space import InputSpace, input_space
+from tinymlsec.target.target import Target
+from tinymlsec.target.task import Task, TaskKind, task_from_graph
+from tinymlsec.target.tflite.facts import numeric_kind
+from tinymlsec.target.tflite.graph import Model
+from tinymlsec.target.tflite.reader import read_model, read_model_file
+from tinymlsec.target.victim import Victim
+
+if TYPE_CHECKING:
+    from tinymlsec.target.oracle import OraclePool
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the user gave. Any subset will do, but something to assess there must be."""
+
+    model: Path | bytes | None = None
+    device: str | None = None
+    data: Path | None = None
+    deployment: Path | Deployment | None = None
+    input_encoding: str | None = None
+    name: str | None = None
+    """What to call the model where it was given as bytes."""
+
+
+def load_target(sources: Sources, pool: OraclePool) -> Target:
+    """Read everything and open the model in the runtime.
+
+    Args:
+        sources: what the user gave.
+        pool: workers of the runtime; the caller closes it.
+
+    Raises:
+        InputError: anything that cannot be used, with what was found, what was expected and the next step.
+    """
+    if sources.model is None and sources.device is None:
+        raise UsageError(
+            "there is nothing to assess", found="neither a model nor a device",
+            next_step="tinymlsec assess MODEL.tflite, or tinymlsec assess --device ID",
+        )  # fmt: skip
+    device = load_device(sources.device) if sources.device else None
+    deployment = _deployment(sources.deployment)
+    if sources.model is None:
+        if sources.data is not None:
+            raise UsageError("data without a model has no use", next_step="give the model file as well")
+        return Target(name=_device_name(device), device=device, deployment=deployment)
+    model, data = _model(sources.model)
+    name = sources.name or (sources.model.name if isinstance(sources.model, Path) else "model")
+    base = Target(name=name, data=data, model=model, device=device, deployment=deployment)
+    return _runnable(base, model, sources, pool)
+
+
+def _deployment(source: Path | Deployment | None) -> Deployment | None:
+    return load_deployment(source) if isinstance(source, Path) else source
+
+
+def _device_name(device: Device | None) -> str:
+    return device.name if device else "device"
+
+
+def _model(source: Path | bytes) -> tuple[Model, bytes]:
+    if isinstance(source, Path):
+        return read_model_file(source)
+    return read_model(source), source
+
+
+def _runnable(base: Target, model: Model, sources: Sources, pool: OraclePool) -> Target:
+    """Add input space, task, data and victim as far as the model allows; say why where it does not."""
+    obstacles: dict[Capability, str] = {}
+    try:
+        space = _space(model, base.deployment)
+    except UnsupportedModelError as error:
+        if sources.data is not None:
+            raise
+        why = str(error.message)
+        return replace(base, obstacles=dict.fromkeys((Capability.LABELS, Capability.SCORES, Capability.DATA), why))
+    task = _task(model, base.deployment, None)
+    dataset: Dataset | None = None
+    if sources.data is not None:
+        dataset = load_dataset(sources.data, space, frames=task.frames, encoding=sources.input_encoding)
+        task = _task(model, base.deployment, dataset)
+        if not space.is_grid and "declared" in space.bounds_source:
+            space = space.with_bounds(float(dataset.x.min()), float(dataset.x.max()), "range of the given data")
+    elif sources.input_encoding:
+        raise UsageError("--input-encoding speaks of the data", next_step="give --data as well, or leave it out")
+    victim = Victim(base.data, model, space, task, pool)
+    _check_labels(dataset, task, victim)
+    refused = _refused(victim)
+    if refused is None:
+        return replace(base, space=space, task=task, dataset=dataset, victim=victim)
+    asked = (Capability.LABELS, Capability.SCORES, Capability.DATA)
+    obstacles.update(dict.fromkeys(asked, refused))
+    return replace(base, space=space, task=task, dataset=dataset, obstacles=obstacles)
+
+
+def _check_labels(dataset: Dataset | None, task: Task, victim: Victim) -> None:
+    if dataset is None or dataset.y is None or task.kind not in (TaskKind.CLASSIFICATION, TaskKind.DETECTION):
+        return
+    if dataset.y.dtype.kind != "i":
+        raise DataError("labels are not whole numbers", expected="one integer label a sample")
+    check_labels(dataset.y.astype(np.int64), victim.classes if task.kind is TaskKind.CLASSIFICATION else 2)
+
+
+def _refused(victim: Victim) -> str | None:
+    """Why the runtime does not run this model, or None where it does."""
+    try:
+        victim.handle  # noqa: B018 - opening it is the question
+    except OracleError as error:
+        kind = numeric_kind(victim.model)
+        hint = (
+            " (int8 weights with float activations: a hybrid model, which microcontroller runtimes do not run)"
+            if kind == "hybrid"
+            else ""
+        )
+        return f"the runtime does not run this model: {error.message}{hint}"
+    return None
+
+
+def _space(model: Model, deployment: Deployment | None) -> InputSpace:
+    space = input_space(model)
+    if deployment is not None and deployment.sensor.low is not None and deployment.sensor.high is not None:
+        return space.with_sensor(deployment.sensor.low, deployment.sensor.high)
+    return space
+
+
+def _task(model: Model, deployment: Deployment | None, dataset: Dataset | None) -> Task:
+    """The task: data file before deployment profile before graph."""
+    told = task_from_graph(model)
+    sensor = deployment.sensor if deployment else None
+    kind, source = told.kind, told.source
+    if dataset is not None and dataset.task:
+        kind, source = TaskKind(dataset.task), "the data file says so"
+    elif sensor is not None and sensor.task:
+        kind, source = TaskKind(sensor.task), "the deployment profile says so"
+    threshold, threshold_source = told.threshold, told.threshold_source
+    if kind is not told.kind:
+        threshold, threshold_source = (0.5, "default") if kind is TaskKind.DETECTION else (None, "")
+    if sensor is not None and sensor.threshold is not None:
+        threshold, threshold_source = sensor.threshold, "deployment profile"
+    if dataset is not None and dataset.threshold is not None:
+        threshold, threshold_source = dataset.threshold, "data file"
+    return Task(kind, source, told.frames, threshold, threshold_source)

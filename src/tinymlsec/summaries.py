@@ -1,0 +1,104 @@
+"""The head of a report: model, task, data, versions and machine in a few facts."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from tinymlsec.run_record import DataSummary, ModelSummary, TaskSummary
+from tinymlsec.target.target import MAX_CLEAN_SAMPLES, Target
+from tinymlsec.target.tflite.facts import numeric_kind
+from tinymlsec.target.tflite.graph import Model, Tensor
+
+LIBRARIES = ("numpy", "pydantic", "cvss", "tflite-micro")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries whose results enter the evidence."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return {**found, "python": platform.python_version()}
+
+
+def host_facts() -> dict[str, str]:
+    """Machine facts that explain timings."""
+    return {"system": platform.system(), "machine": platform.machine(), "cpus": str(os.cpu_count() or 1)}
+
+
+def summarize_model(target: Target) -> ModelSummary | None:
+    """The model in a few facts."""
+    model = target.model
+    if model is None:
+        return None
+    main = model.main
+    runtime = f"tflite-micro {library_versions()['tflite-micro']}"
+    reasons = [text for text in target.obstacles.values() if text]
+    return ModelSummary(
+        name=target.name[:200],
+        sha256=target.model_digest,
+        size=len(target.data),
+        kind=numeric_kind(model),
+        operators=sum(len(g.operators) for g in model.subgraphs),
+        parameters=_parameters(model),
+        inputs=tuple(_describe(main.tensors[t]) for t in main.inputs[:16]),
+        outputs=tuple(_describe(main.tensors[t]) for t in main.outputs[:16]),
+        custom_operators=tuple(sorted({op.label[:80] for op in main.operators if op.name == "CUSTOM"})),
+        state_tensors=len(model.state_tensors),
+        runtime=runtime if target.victim is not None or not reasons else f"{runtime}; {reasons[0]}",
+        runs=target.victim is not None,
+    )
+
+
+def _parameters(model: Model) -> int:
+    constants = {
+        t.buffer: int(np.prod(t.shape, dtype=np.int64))
+        for g in model.subgraphs
+        for t in g.tensors
+        if 0 < t.buffer < len(model.buffers) and len(model.buffers[t.buffer].data)
+    }
+    return sum(constants.values())
+
+
+def _describe(tensor: Tensor) -> str:
+    text = f"{tensor.name[:80]} {tensor.dtype} {list(tensor.shape)}"
+    q = tensor.quantization
+    if q is not None and q.scale.size == 1:
+        text += f" scale {q.scale[0]:.6g}" + (f" zero point {q.zero_point[0]}" if q.zero_point.size else "")
+    return text
+
+
+def summarize_task(target: Target) -> TaskSummary | None:
+    """What the model is for, and how we know."""
+    task = target.task
+    if task is None:
+        return None
+    return TaskSummary(
+        kind=task.kind.value,
+        source=task.source,
+        frames=task.frames,
+        threshold=task.threshold,
+        threshold_source=task.threshold_source,
+    )
+
+
+def summarize_data(target: Target) -> DataSummary | None:
+    """The user's data in a few facts."""
+    data = target.dataset
+    if data is None:
+        return None
+    return DataSummary(
+        path=os.path.basename(data.path),  # noqa: PTH119 - the folder is nobody's business but the user's
+        sha256=data.digest,
+        samples=data.n,
+        used=min(data.n, MAX_CLEAN_SAMPLES),
+        labels=data.y is not None,
+        class_names=data.class_names,
+        clipped=data.clipped,
+    )

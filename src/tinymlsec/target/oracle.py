@@ -1,0 +1,242 @@
+"""The real runtime, always in worker processes.
+
+`OraclePool` starts the workers, `OraclePool.open` loads a model, and the `ModelHandle` it returns runs batches. A
+worker that dies, hangs or speaks nonsense ends in an error that says so, and the pool goes on with a new one.
+
+The runtime is TensorFlow Lite Micro as its own Python package; what it computes is what a device computes with the
+reference kernels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Sequence
+from importlib import metadata
+from importlib.util import find_spec
+from types import TracebackType
+
+import numpy as np
+
+from tinymlsec.errors import OracleError, OracleRejected, UsageError
+from tinymlsec.target.oracle_handle import ModelHandle
+from tinymlsec.target.oracle_launch import worker_command
+from tinymlsec.target.oracle_limits import MIB, Budget, Limits
+from tinymlsec.target.oracle_process import Call, WorkerProcess, wait
+from tinymlsec.target.oracle_protocol import VERSION, ProtocolError, clean
+from tinymlsec.target.oracle_run import Progress
+from tinymlsec.target.oracle_tensors import TensorDetail, parse_details
+
+__all__ = ["Budget", "Limits", "ModelHandle", "OraclePool", "Progress", "TensorDetail", "runtime_available", "versions"]
+
+WHEELS = "the tflite-micro package has wheels for Linux on x86_64 only"
+
+
+def runtime_available() -> tuple[bool, str]:
+    """Whether the runtime is installed, without importing it, and a sentence that says so."""
+    if find_spec("tflite_micro") is None:
+        return False, f"tflite-micro is not installed; {WHEELS}"
+    return True, f"tflite-micro {versions().get('tflite-micro', 'of unknown version')}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of the runtime and of NumPy, for evidence."""
+    found = {"numpy": np.__version__}
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        found["tflite-micro"] = metadata.version("tflite-micro")
+    return found
+
+
+class OraclePool:
+    """Worker processes that run models. Use it as a context manager.
+
+    Calls from several threads are taken one after the other.
+
+    Args:
+        workers: processes; they start with the first `open`.
+        limits: memory, times and sizes.
+        budget: counted budget of inferences for all models of this pool.
+        command: another worker program that speaks the same protocol; tests use it.
+
+    Raises:
+        UsageError: fewer than one worker.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        limits: Limits | None = None,
+        *,
+        budget: Budget | None = None,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        if not 1 <= workers <= 256:
+            raise UsageError("the number of oracle workers is out of range", found=str(workers), expected="1 to 256")
+        self.limits = limits or Limits()
+        self.budget = budget
+        self.inferences = 0
+        """Inferences asked for so far."""
+        self.restarts = 0
+        """Workers started in place of ones that had ended."""
+        self.lock = threading.RLock()
+        self._command = command
+        self._slots: list[WorkerProcess | None] = [None] * workers
+        self._started = False
+        self._closed = False
+        self._finalizer = weakref.finalize(self, _end_all, self._slots)
+
+    def __enter__(self) -> OraclePool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends all workers. May be called twice; handles cannot be used afterwards."""
+        self._closed = True
+        _end_all(self._slots)
+
+    @property
+    def workers(self) -> int:
+        """Number of worker processes."""
+        return len(self._slots)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that are running."""
+        return [w.process.pid for w in self._slots if w is not None and w.alive]
+
+    def open(self, model: bytes, *, arena_size: int | None = None, stateful: bool = False) -> ModelHandle:
+        """Loads a model.
+
+        Args:
+            model: the .tflite file.
+            arena_size: bytes of the tensor arena; None for `Limits.arena_for`.
+            stateful: the model has variables; every sample or sequence then starts from their initial values.
+
+        Raises:
+            OracleRejected: the runtime refuses the model; the message is the runtime's.
+            OracleCrash: the worker died over it.
+            OracleTimeout: the runtime did not come to an end.
+            OracleError: no runtime on this platform, or a worker that cannot start or breaks the protocol.
+        """
+        handle = ModelHandle(self, bytes(model), arena_size or self.limits.arena_for(len(model)), stateful)
+        if len(model) > self.limits.memory_bytes // 8:
+            raise OracleRejected(
+                "the model is too large for the worker's memory limit",
+                found=f"{len(model) / MIB:.1f} MiB",
+                expected=f"at most an eighth of {self.limits.memory_bytes / MIB:.0f} MiB",
+            )
+        with self.guard():
+            self.load(self.worker(0), handle)
+        return handle
+
+    # -- for ModelHandle and oracle_run ------------------------------------------------------------------------------
+
+    def guard(self) -> _Guard:
+        """Holds the pool for one call; whatever goes wrong in it, no worker stays behind in the middle of a request."""
+        return _Guard(self)
+
+    def end_busy(self) -> None:
+        """Ends workers with a request in flight."""
+        for worker in self._slots:
+            if worker is not None and worker.call is not None and worker.greeted:
+                worker.end()
+
+    def worker(self, slot: int) -> WorkerProcess:
+        """The worker of a slot, started or restarted where it must be, and ready for a request."""
+        if not self._started:
+            self._check_runtime()
+            for index in range(len(self._slots)):  # all at once: they import while the first one works
+                self._slots[index] = self._launch()
+            self._started = True
+        worker = self._slots[slot]
+        if worker is None or not worker.alive:
+            worker = self._restart(slot)
+        if not worker.greeted:
+            worker.restart_clock()  # it may have been started long before it is first needed
+            _, reply = wait([worker])
+            if reply.header.get("hello") != VERSION:
+                raise worker.nonsense(f"expected version {VERSION}, found {clean(reply.header.get('hello'), 40)}")
+            worker.greeted = True
+        return worker
+
+    def _check_runtime(self) -> None:
+        if self._command is None:
+            available, text = runtime_available()
+            if not available:
+                step = "run on Linux x86_64, where pip installs it with tinymlsec"
+                raise OracleError("the runtime is not available here", found=text, next_step=step)
+
+    def _launch(self) -> WorkerProcess:
+        return WorkerProcess(self._command or worker_command(), self.limits)
+
+    def _restart(self, slot: int) -> WorkerProcess:
+        previous = self._slots[slot]
+        if previous is not None:
+            previous.end()
+        self.restarts += 1
+        if self.restarts > self.limits.restarts:
+            raise OracleError(
+                "the workers of the runtime died too often",
+                found=f"{self.restarts} restarts",
+                expected=f"at most {self.limits.restarts}",
+                next_step="look at the models that crash it one by one",
+            )
+        worker = self._slots[slot] = self._launch()
+        return worker
+
+    def load(self, worker: WorkerProcess, handle: ModelHandle) -> None:
+        """Makes sure that a worker holds a model; evicts others where it must."""
+        if handle.key in worker.loaded:
+            worker.loaded.move_to_end(handle.key)
+            return
+        request = {"op": "load", "key": handle.key, "arena": handle.arena_size, "evict": self._evict(worker, handle)}
+        request["cpu"] = int(self.limits.seconds_load) + 1
+        call = Call(f"load model {handle.digest[:12]}", 0, self.limits.seconds_load)
+        worker.post(request, [memoryview(handle.model)], call)
+        _, reply = wait([worker])
+        if reply.failed:
+            raise reply.refusal("the runtime refuses the model", self.limits)
+        worker.loaded[handle.key] = handle.arena_size
+        try:
+            handle.set_details(*(parse_details(reply.header.get(k), self.limits.sample_bytes) for k in _SIDES))
+        except ProtocolError as error:
+            raise worker.nonsense(str(error)) from None
+
+    def _evict(self, worker: WorkerProcess, handle: ModelHandle) -> list[str]:
+        room = self.limits.memory_bytes // 2 - handle.arena_size
+        evict: list[str] = []
+        while worker.loaded and (
+            len(worker.loaded) >= self.limits.models_per_worker or sum(worker.loaded.values()) > room
+        ):
+            evict.append(worker.loaded.popitem(last=False)[0])
+        return evict
+
+
+_SIDES = ("inputs", "outputs")
+
+
+class _Guard:
+    """Context of one call on a pool."""
+
+    def __init__(self, pool: OraclePool) -> None:
+        self.pool = pool
+
+    def __enter__(self) -> None:
+        self.pool.lock.acquire()
+        if self.pool._closed:
+            self.pool.lock.release()
+            raise UsageError("the oracle pool is closed", next_step="open the model in a new pool")
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is not None:
+            self.pool.end_busy()
+        self.pool.lock.release()
+
+
+def _end_all(slots: list[WorkerProcess | None]) -> None:
+    for worker in slots:
+        if worker is not None:
+            worker.end()

@@ -1,0 +1,1 @@
+"""Statistics that several attacks share: one idea a file."""

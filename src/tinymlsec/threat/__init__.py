@@ -1,0 +1,1 @@
+"""From facts and evidence to judgement: device taxonomy, threat catalog, scoring, priority."""

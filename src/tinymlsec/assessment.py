@@ -214,6 +214,7 @@ class _Run:
             seed=o.seed,
             budget=o.budget,
             only=o.only,
+            overrides=_as_json(o.overrides or {}),
             input_encoding=self.sources.input_encoding,
             has_model=self.target.model is not None,
         )
@@ -223,6 +224,14 @@ class _Run:
             self.record = self.record.model_copy(update={"status": status, "updated": datetime.now(UTC)})
         if self.store:
             self.store.write_record(self.record)
+
+
+def _as_json(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Overrides as they come back from run.json, so that a resumed run compares equal."""
+    return {
+        attack: {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        for attack, values in overrides.items()
+    }
 
 
 def classify_target(target: Target) -> Classification:

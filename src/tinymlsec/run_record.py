@@ -83,6 +83,8 @@ class Request(Record):
     budget: int | None = Field(default=None, ge=1)
     """Inferences in all; None for no limit."""
     only: tuple[str, ...] = ()
+    overrides: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Attack id -> configuration values that replaced those of the effort level."""
     input_encoding: str | None = None
     has_model: bool | None = None
     """A model runs on the device: told by the model being given, or by the deployment profile."""

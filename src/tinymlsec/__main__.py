@@ -1,0 +1,5 @@
+"""`python -m tinymlsec` is the command line."""
+
+from tinymlsec.cli import main
+
+main()

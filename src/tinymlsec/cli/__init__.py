@@ -1,0 +1,70 @@
+"""The command line. Each verb has a file of its own and imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from tinymlsec.cli import assess, demo, doctor, explain, init, listing, report, scan
+from tinymlsec.errors import TinymlsecError
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="tinymlsec",
+    help="Security assessment of machine learning on microcontrollers: a .tflite and a board go in, every known class of "
+    "attack is tried or reasoned on them, and a scored report comes out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("assess")(assess.assess)
+app.command("report")(report.report)
+app.command("init")(init.init)
+app.command("demo")(demo.demo)
+app.command("list")(listing.listing)
+app.command("explain")(explain.explain)
+app.command("doctor")(doctor.doctor)
+app.command("scan")(scan.scan)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from tinymlsec import __version__
+
+        typer.echo(f"tinymlsec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the documented code.
+
+    0: nothing at or above --fail-on; 1: findings; 2: usage or bad input; 3: nothing could be run; 130: interrupted.
+    """
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except TinymlsecError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted; run the same command with --resume to go on", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away; nothing more to say
+        sys.exit(0)
+    except Exception as error:
+        show = getattr(error, "show", None)  # usage errors of the option parser
+        if show is None:
+            raise
+        show()
+        sys.exit(int(getattr(error, "exit_code", 2)))
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,116 @@
+"""`tinymlsec explain ID`: the page of an attack, threat, device, defense, metric or scoring rule."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tinymlsec.registry import Attack
+
+
+def explain(name: Annotated[str, typer.Argument(metavar="ID", help="Any id that a list or a report shows.")]) -> int:
+    """Explain an attack, threat, device, defense, metric or scoring rule."""
+    from tinymlsec.errors import UsageError
+
+    for look_up in (_threat, _attack, _defense, _metric, _rule, _device):
+        page = look_up(name)
+        if page is not None:
+            typer.echo(page)
+            return 0
+    raise UsageError(
+        "nothing has this id", found=name, expected="an id of an attack, threat, device, defense, metric or rule",
+        next_step="see: tinymlsec list attacks|threats|devices|defenses",
+    )  # fmt: skip
+
+
+def attack_page(spec: Attack[Any]) -> str:
+    """The documentation page of an attack: its docstring, its declaration and the size of each effort level."""
+    return "\n".join(_attack_lines(spec))
+
+
+def _attack(name: str) -> str | None:
+    from tinymlsec.registry import discover
+
+    spec = discover().attacks.get(name)
+    return attack_page(spec) if spec else None
+
+
+def _attack_lines(spec: Attack[Any]) -> Iterator[str]:
+    yield f"{spec.id}: {spec.title}"
+    yield ""
+    yield inspect.cleandoc(spec.doc)
+    yield ""
+    yield f"Threats: {', '.join(spec.threats)}"
+    yield f"Needs: {', '.join(sorted(spec.needs)) or 'nothing'}"
+    yield f"Attacker: {spec.position.value}"
+    yield f"Tasks: {', '.join(sorted(spec.tasks)) or 'all'}"
+    yield f"Controls: {', '.join(spec.controls) or 'none'}"
+    yield f"Source: {spec.source}"
+    yield ""
+    yield from _preset_table(spec)
+
+
+def _preset_table(spec: Attack[Any]) -> Iterator[str]:
+    """The configuration at each effort level."""
+    levels = list(spec.presets)
+    configs = [spec.configure(level).model_dump(mode="json") for level in levels]
+    rows = [["setting", *(level.value for level in levels), "meaning"]]
+    for name, info in spec.config.model_fields.items():
+        rows.append([name, *(_short(config[name]) for config in configs), info.description or ""])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+
+
+def _short(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _threat(name: str) -> str | None:
+    from tinymlsec.threat.catalog import load_catalog
+
+    return _record(next((t for t in load_catalog().threats if t.id == name.upper()), None))
+
+
+def _defense(name: str) -> str | None:
+    from tinymlsec.threat.catalog import load_catalog
+
+    return _record(next((d for d in load_catalog().defenses if d.id == name), None))
+
+
+def _device(name: str) -> str | None:
+    from tinymlsec.errors import DeviceError
+    from tinymlsec.target.device import load_device
+
+    try:
+        return _record(load_device(name))
+    except DeviceError:
+        return None
+
+
+def _metric(name: str) -> str | None:
+    from tinymlsec.metrics import METRICS
+
+    spec = METRICS.get(name)
+    return f"{name}: {spec.text}\nUnit: {spec.unit}\nDirection: {spec.direction.value}" if spec else None
+
+
+def _rule(name: str) -> str | None:
+    from tinymlsec.threat.rules import explain_rule
+
+    return explain_rule(name)
+
+
+def _record(record: Any) -> str | None:
+    """A record as indented lines, in the order of its fields."""
+    if record is None:
+        return None
+    dump: Callable[..., dict[str, Any]] = record.model_dump
+    from tinymlsec.cli.scan import _lines
+
+    return "\n".join(_lines(json.loads(json.dumps(dump(mode="json")))))

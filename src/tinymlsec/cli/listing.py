@@ -1,0 +1,125 @@
+"""`tinymlsec list`: attacks, threats, devices, defenses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+Row = dict[str, object]
+
+
+class What(StrEnum):
+    """What can be listed."""
+
+    ATTACKS = "attacks"
+    THREATS = "threats"
+    DEVICES = "devices"
+    DEFENSES = "defenses"
+
+
+def listing(
+    what: Annotated[What, typer.Argument(help="What to list.")],
+    class_: Annotated[str | None, typer.Option("--class", help="Devices: tinyml, edgeml or iot.")] = None,
+    has: Annotated[list[str] | None, typer.Option(help="Devices: a feature it has (repeatable).")] = None,
+    lacks: Annotated[list[str] | None, typer.Option(help="Devices: a feature it lacks (repeatable).")] = None,
+    core: Annotated[str | None, typer.Option(help="Devices: part of a core's name, such as M33.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Threats: hardware, software or model.")] = None,
+    threat: Annotated[str | None, typer.Option(help="Attacks, defenses: only those for this threat.")] = None,
+    output: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> int:
+    """List attacks, threats, devices or defenses."""
+    rows = {
+        What.ATTACKS: lambda: _attacks(threat),
+        What.THREATS: lambda: _threats(layer),
+        What.DEVICES: lambda: _devices(class_, has or (), lacks or (), core),
+        What.DEFENSES: lambda: _defenses(threat),
+    }[what]()
+    if output == "json":
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        _print_table(rows)
+    return 0
+
+
+def _attacks(threat: str | None) -> list[Row]:
+    from tinymlsec.registry import discover
+
+    return [
+        {"id": a.id, "title": a.title, "family": a.family, "threats": ", ".join(a.threats),
+         "needs": ", ".join(sorted(a.needs)), "position": a.position.value, "from": a.provider}
+        for a in discover().attacks.values()
+        if threat is None or threat.upper() in a.threats
+    ]  # fmt: skip
+
+
+def _threats(layer: str | None) -> list[Row]:
+    from tinymlsec.threat.catalog import load_catalog
+
+    catalog = load_catalog()
+    return [
+        {"id": t.id, "layer": t.layer, "group": t.group, "title": t.title,
+         "required attacks": ", ".join(t.required_attacks)}
+        for t in catalog.threats
+        if layer is None or t.layer == layer.lower()
+    ]  # fmt: skip
+
+
+def _devices(class_: str | None, has: Sequence[str], lacks: Sequence[str], core: str | None) -> list[Row]:
+    from tinymlsec.target.device import list_devices
+
+    return [
+        {"id": d.id, "name": d.name, "class": d.class_, "cores": d.describe_cores(), "ram": _size(d.ram_bytes),
+         "flash": _size(d.flash_bytes)}
+        for d in list_devices(class_, has=tuple(has), lacks=tuple(lacks), core=core)
+    ]  # fmt: skip
+
+
+def _defenses(threat: str | None) -> list[Row]:
+    from tinymlsec.threat.catalog import load_catalog
+
+    return [
+        {"id": d.id, "title": d.title, "threats": ", ".join(d.threats), "cost": d.cost, "mark": d.mark}
+        for d in load_catalog().defenses
+        if threat is None or threat.upper() in d.threats
+    ]
+
+
+def _size(span: tuple[int, int] | None) -> str:
+    if span is None:
+        return "?"
+    low, high = (_kib(v) for v in span)
+    return low if low == high else f"{low} to {high}"
+
+
+def _kib(size: int) -> str:
+    if size >= 2**30:
+        return f"{size / 2**30:g} GiB"
+    return f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
+
+
+def _print_table(rows: list[Row]) -> None:
+    """A plain table: one line a row when piped, so that grep and cut work."""
+    from rich.table import Table
+
+    from tinymlsec.cli.terminal import console
+
+    if not rows:
+        typer.echo("nothing matches")
+        return
+    out = console()
+    if not out.is_terminal:
+        typer.echo("\t".join(rows[0]))
+        for row in rows:
+            typer.echo("\t".join(str(value) for value in row.values()))
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+    typer.echo(f"{len(rows)} in all")

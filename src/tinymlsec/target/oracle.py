@@ -23,7 +23,7 @@ from tinymlsec.errors import OracleError, OracleRejected, UsageError
 from tinymlsec.target.oracle_handle import ModelHandle
 from tinymlsec.target.oracle_launch import worker_command
 from tinymlsec.target.oracle_limits import MIB, Budget, Limits
-from tinymlsec.target.oracle_process import Call, WorkerProcess, wait
+from tinymlsec.target.oracle_process import Call, Held, WorkerProcess, wait
 from tinymlsec.target.oracle_protocol import VERSION, ProtocolError, clean
 from tinymlsec.target.oracle_run import Progress
 from tinymlsec.target.oracle_tensors import TensorDetail, parse_details
@@ -189,8 +189,10 @@ class OraclePool:
 
     def load(self, worker: WorkerProcess, handle: ModelHandle) -> None:
         """Makes sure that a worker holds a model; evicts others where it must."""
-        if handle.key in worker.loaded:
+        held = worker.loaded.get(handle.key)
+        if held is not None and held.details is not None:
             worker.loaded.move_to_end(handle.key)
+            handle.set_details(*held.details)
             return
         request = {"op": "load", "key": handle.key, "arena": handle.arena_size, "evict": self._evict(worker, handle)}
         request["cpu"] = int(self.limits.seconds_load) + 1
@@ -199,17 +201,22 @@ class OraclePool:
         _, reply = wait([worker])
         if reply.failed:
             raise reply.refusal("the runtime refuses the model", self.limits)
-        worker.loaded[handle.key] = handle.arena_size
+        held = worker.loaded[handle.key] = Held(handle.arena_size)
         try:
-            handle.set_details(*(parse_details(reply.header.get(k), self.limits.sample_bytes) for k in _SIDES))
+            if reply.header.get("ok") != "load":
+                raise ProtocolError("a reply to another request")
+            inputs, outputs = (parse_details(reply.header.get(k), self.limits.sample_bytes) for k in _SIDES)
+            handle.set_details(inputs, outputs)
         except ProtocolError as error:
             raise worker.nonsense(str(error)) from None
+        held.details = (inputs, outputs)
 
     def _evict(self, worker: WorkerProcess, handle: ModelHandle) -> list[str]:
         room = self.limits.memory_bytes // 2 - handle.arena_size
-        evict: list[str] = []
+        evict = [handle.key] if worker.loaded.pop(handle.key, None) else []
         while worker.loaded and (
-            len(worker.loaded) >= self.limits.models_per_worker or sum(worker.loaded.values()) > room
+            len(worker.loaded) >= self.limits.models_per_worker
+            or sum(held.arena_size for held in worker.loaded.values()) > room
         ):
             evict.append(worker.loaded.popitem(last=False)[0])
         return evict

@@ -21,6 +21,7 @@ from tinymlsec.errors import OracleCrash, OracleError, OracleRejected, OracleTim
 from tinymlsec.target.oracle_launch import Launched
 from tinymlsec.target.oracle_limits import MIB, Limits
 from tinymlsec.target.oracle_protocol import PREFIX, ProtocolError, clean, pack, parse_header, unpack_prefix
+from tinymlsec.target.oracle_tensors import TensorDetail
 
 LOG_BYTES = 16 * 1024
 READ_BYTES = 1 << 18
@@ -49,6 +50,15 @@ class Call:
     def deadline(self) -> float:
         """Moment at which even a worker that shows progress has taken too long."""
         return self.began + self.patience * max(1, self.samples * self.steps_per_sample) + 1
+
+
+@dataclass
+class Held:
+    """A model that a worker holds."""
+
+    arena_size: int
+    details: tuple[tuple[TensorDetail, ...], tuple[TensorDetail, ...]] | None = None
+    """Its inputs and outputs; None where they were not acceptable."""
 
 
 @dataclass
@@ -89,8 +99,8 @@ class WorkerProcess(Launched):
 
     def __init__(self, command: Sequence[str], limits: Limits) -> None:
         super().__init__(command, limits)
-        self.loaded: OrderedDict[str, int] = OrderedDict()
-        """Keys of the models that the worker holds, with their arena sizes, least recently used first."""
+        self.loaded: OrderedDict[str, Held] = OrderedDict()
+        """Models that the worker holds by key, least recently used first."""
         self.call: Call | None = Call("start the worker", 0, limits.start_seconds)
         self.outgoing: list[memoryview] = []
         self._incoming = bytearray()

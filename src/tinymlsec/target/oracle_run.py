@@ -53,7 +53,7 @@ def run_rows(
         Per output, (rows, *shape).
     """
     rows = len(feeds[0]) if feeds else 1
-    results = _room(handle, rows)
+    results = _room(handle, rows, unit)
     pool = handle.pool
     with pool.guard():
         for purse in {id(b): b for b in (budget, pool.budget) if b is not None}.values():
@@ -64,16 +64,19 @@ def run_rows(
     return results
 
 
-def _room(handle: ModelHandle, rows: int) -> list[NDArray[Any]]:
-    needed = rows * sum(detail.sample_bytes for detail in handle.outputs)
-    allowed = handle.pool.limits.result_bytes
-    if needed > allowed:
-        raise UsageError(
-            "the outputs of this batch are larger than allowed",
-            found=f"{needed / MIB:.0f} MiB",
-            expected=f"at most {allowed / MIB:.0f} MiB",
-            next_step="run fewer samples at a time",
-        )
+def _room(handle: ModelHandle, rows: int, unit: int) -> list[NDArray[Any]]:
+    limits = handle.pool.limits
+    out_bytes = sum(detail.sample_bytes for detail in handle.outputs)
+    piece = unit * (out_bytes + sum(detail.sample_bytes for detail in handle.inputs))
+    sizes = (("outputs of this batch are", rows * out_bytes, limits.result_bytes),)
+    for what, needed, allowed in (*sizes, ("data of one sequence are", piece, limits.memory_bytes // 4)):
+        if needed > allowed:
+            raise UsageError(
+                f"the {what} larger than allowed",
+                found=f"{needed / MIB:.0f} MiB",
+                expected=f"at most {allowed / MIB:.0f} MiB",
+                next_step="run fewer samples or steps at a time",
+            )
     return [np.empty((rows, *detail.shape), detail.dtype) for detail in handle.outputs]
 
 

@@ -218,14 +218,14 @@ def seal() -> None:
 
 
 def end_with_parent(life: int) -> None:
-    """Lets the kernel end this process as soon as the other end of the ``life`` pipe is closed.
+    """Lets the kernel kill this process as soon as the other end of the ``life`` pipe is closed.
 
-    SIGIO ends a process by default and needs neither the interpreter lock nor a thread of ours, so it works in the
-    midst of a hanging inference, too. (PR_SET_PDEATHSIG would also fire when just the *thread* that started us ends.)
+    The kernel signals readiness of the pipe with SIGKILL, which needs neither the interpreter lock nor a thread of
+    ours, so it works in the midst of a hanging inference and on a stopped process. (PR_SET_PDEATHSIG would also fire
+    when just the *thread* that started us ends.)
     """
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
     fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(life, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
     poll = select.poll()
     poll.register(life, select.POLLIN)

@@ -53,7 +53,8 @@ def _decode(data: bytes | memoryview, dtype: str, elements: int) -> NDArray[Any]
     raw = np.frombuffer(data, np.uint8) if elements else np.empty(0, np.uint8)
     element = element_dtype(dtype)
     if dtype == "bool":
-        return raw != 0
+        flags: NDArray[np.bool_] = raw != 0
+        return flags
     if dtype == "int4":
         return _unpack_int4(raw, elements)
     if element is None:  # bfloat16: the upper half of a float32

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tinymlsec.target.tflite.flatbuffer import Flatbuffer, View, malformed
+from tinymlsec.target.tflite.flatbuffer import Flatbuffer, View
 from tinymlsec.target.tflite.limits import MAX_TABLES
 from tinymlsec.target.tflite.reader import open_flatbuffer
 from tinymlsec.target.tflite.schema import Field, Table, enum_names, table
@@ -42,15 +42,17 @@ class Span:
     """Bytes of one element of a scalar or vector."""
 
 
-def layout(data: bytes | bytearray | memoryview) -> list[Span]:
+def layout(data: bytes | bytearray | memoryview) -> Iterator[Span]:
     """All spans of a file in the order in which a walk from the root meets them; each table once.
+
+    They are yielded one by one, since a hostile file can have millions.
 
     Raises:
         ModelFileError: a structure is damaged, or the file holds too many of them.
     """
     buffer = open_flatbuffer(data)
     root = buffer.root(table("Model"))
-    spans = [Span(0, 4, "root", "Model")]
+    yield Span(0, 4, "root", "Model")
     waiting = [root]
     seen: set[int] = set()
     while waiting:
@@ -58,15 +60,12 @@ def layout(data: bytes | bytearray | memoryview) -> list[Span]:
         if view.at in seen:
             continue
         seen.add(view.at)
-        if len(seen) > MAX_TABLES:
-            malformed("the file has too many tables", view.at, found=str(len(seen)), expected=f"at most {MAX_TABLES}")
-        spans.append(Span(view.vtable, view.vtable + view.vtable_bytes, "vtable", view.table.name, 2))
-        spans.append(Span(view.at, view.at + view.inline, "table", view.table.name))
+        yield Span(view.vtable, view.vtable + view.vtable_bytes, "vtable", view.table.name, 2)
+        yield Span(view.at, view.at + view.inline, "table", view.table.name)
         for field in view.table.fields:
-            spans += _field_spans(view, field)
+            yield from _field_spans(view, field)
             waiting += _children(buffer, view, field)
-        spans += _outside(view)
-    return spans
+        yield from _outside(view)
 
 
 def used_bytes(data: bytes | bytearray | memoryview) -> int:

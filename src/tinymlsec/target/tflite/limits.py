@@ -10,15 +10,17 @@ MAX_FILE_BYTES = 1 << 30
 """A file larger than this is refused before it is read."""
 
 MAX_SUBGRAPHS = 4_096
-MAX_TENSORS = 65_536
+MAX_TENSORS = 32_768
 """In all subgraphs together."""
-MAX_OPERATORS = 65_536
+MAX_OPERATORS = 32_768
 """In all subgraphs together."""
-MAX_OPCODES = 65_536
-MAX_BUFFERS = 131_072
+MAX_OPCODES = 4_096
+MAX_BUFFERS = 65_536
 MAX_METADATA = 4_096
 MAX_SIGNATURES = 4_096
-MAX_SIGNATURE_TENSORS = 65_536
+MAX_PORTS = 4_096
+"""Inputs, and outputs, of one subgraph."""
+MAX_SIGNATURE_TENSORS = 32_768
 """Named inputs and outputs of all signatures together."""
 
 MAX_RANK = 32
@@ -29,7 +31,7 @@ MAX_TABLES = 1_000_000
 
 WORK_FACTOR = 8
 WORK_FLOOR = 1 << 16
-WORK_CEILING = 32 << 20
+WORK_CEILING = 8 << 20
 
 
 def work_budget(file_bytes: int) -> int:

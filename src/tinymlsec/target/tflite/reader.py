@@ -21,6 +21,7 @@ from tinymlsec.target.tflite.limits import (
     MAX_METADATA,
     MAX_OPCODES,
     MAX_OPERATORS,
+    MAX_PORTS,
     MAX_SIGNATURE_TENSORS,
     MAX_SIGNATURES,
     MAX_SUBGRAPHS,
@@ -139,10 +140,19 @@ def _subgraph(
         name=view.text("name"),
         tensors=tuple(read_tensor(v, i, buffers) for i, v in enumerate(tensor_views)),
         operators=tuple(read_operator(v, i, opcodes, count) for i, v in enumerate(operator_views)),
-        inputs=tensor_indices(view, "inputs", count, lowest=0, what=f"subgraph {index}"),
-        outputs=tensor_indices(view, "outputs", count, lowest=0, what=f"subgraph {index}"),
+        inputs=_ports(view, "inputs", index, count),
+        outputs=_ports(view, "outputs", index, count),
         offset=view.at,
     )
+
+
+def _ports(view: View, field: str, index: int, tensors: int) -> tuple[int, ...]:
+    indices = tensor_indices(view, field, tensors, lowest=0, what=f"subgraph {index}")
+    if len(indices) > MAX_PORTS:
+        malformed(
+            f"subgraph {index} has too many {field}", view.at, found=str(len(indices)), expected=f"at most {MAX_PORTS}"
+        )
+    return indices
 
 
 def _buffer(view: View, index: int) -> Buffer:

@@ -19,7 +19,7 @@ from tinymlsec.target.tflite.schema.scalars import (
     tensor_type_name,
     tensor_type_number,
 )
-from tinymlsec.target.tflite.schema.tables import OPTION_UNIONS, Field, Kind, Table, options_union, table
+from tinymlsec.target.tflite.schema.tables import OPTION_UNIONS, Field, Kind, Table, options_union, parse_table, table
 
 FILE_IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every .tflite file of schema version 3."""
@@ -46,6 +46,7 @@ __all__ = [
     "enum_number",
     "enum_storage",
     "options_union",
+    "parse_table",
     "table",
     "tensor_type_name",
     "tensor_type_number",

@@ -14,6 +14,7 @@ Reader and writer use the same objects, so what one writes the other reads.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal
@@ -78,8 +79,19 @@ def table(name: str) -> Table:
     line = STRUCTURE.get(name) or OPTIONS.get(name) or OPTIONS_2.get(name)
     if line is None and options_union(name) is None:
         raise KeyError(f"the schema has no table {name}")
-    words = (line or "").split()
-    fields = tuple(_field(slot, word) for slot, word in enumerate(words) if word != "-")
+    return parse_table(name, line or "", STRUCTURE)
+
+
+def parse_table(name: str, line: str, family: Container[str] = ()) -> Table:
+    """A table from its line in the notation above, for this schema and for the smaller ones inside metadata buffers.
+
+    Args:
+        name: of the table.
+        line: its slots.
+        family: names that the line may use for other tables.
+    """
+    words = line.split()
+    fields = tuple(_field(slot, word, family) for slot, word in enumerate(words) if word != "-")
     return Table(name, fields, len(words))
 
 
@@ -93,7 +105,7 @@ def options_union(name: str) -> tuple[str, int] | None:
     return None
 
 
-def _field(slot: int, word: str) -> Field:
+def _field(slot: int, word: str, family: Container[str]) -> Field:
     name, _, rest = word.partition(":")
     kind_word, _, default_word = rest.partition("=")
     inner = kind_word.strip("[]")
@@ -102,7 +114,7 @@ def _field(slot: int, word: str) -> Field:
         return Field(slot, name, "string")
     if inner == "union":
         return Field(slot, name, "union")
-    if inner in STRUCTURE:
+    if inner in family:
         return Field(slot, name, "tables" if many else "table", table=inner)
     enum = inner if inner in ENUMS else None
     scalar = SCALARS[enum_storage(inner) if enum else inner]

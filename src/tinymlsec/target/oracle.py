@@ -10,20 +10,22 @@ reference kernels.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from types import TracebackType
 
 import numpy as np
 
-from tinymlsec.errors import OracleError, OracleRejected, UsageError
+from tinymlsec.errors import BudgetExceeded, OracleError, OracleRejected, UsageError
 from tinymlsec.target.oracle_handle import ModelHandle
 from tinymlsec.target.oracle_launch import worker_command
 from tinymlsec.target.oracle_limits import MIB, Budget, Limits
-from tinymlsec.target.oracle_process import Call, Held, WorkerProcess, wait
+from tinymlsec.target.oracle_process import Call, Held, Reply, WorkerProcess, wait
 from tinymlsec.target.oracle_protocol import VERSION, ProtocolError, clean
 from tinymlsec.target.oracle_run import Progress
 from tinymlsec.target.oracle_tensors import TensorDetail, parse_details
@@ -56,7 +58,7 @@ class OraclePool:
     Args:
         workers: processes; they start with the first `open`.
         limits: memory, times and sizes.
-        budget: counted budget of inferences for all models of this pool.
+        budget: budget for all models of this pool.
         command: another worker program that speaks the same protocol; tests use it.
 
     Raises:
@@ -79,11 +81,16 @@ class OraclePool:
         """Inferences asked for so far."""
         self.restarts = 0
         """Workers started in place of ones that had ended."""
+        self.closed = False
         self.lock = threading.RLock()
+        self.active = False
+        self.until = math.inf
+        """Moment at which the call in progress must end (monotonic clock)."""
+        self.starting = 0.0
+        """Seconds of the call in progress that went into starting workers."""
         self._command = command
         self._slots: list[WorkerProcess | None] = [None] * workers
         self._started = False
-        self._closed = False
         self._finalizer = weakref.finalize(self, _end_all, self._slots)
 
     def __enter__(self) -> OraclePool:
@@ -94,7 +101,7 @@ class OraclePool:
 
     def close(self) -> None:
         """Ends all workers. May be called twice; handles cannot be used afterwards."""
-        self._closed = True
+        self.closed = True
         _end_all(self._slots)
 
     @property
@@ -120,6 +127,7 @@ class OraclePool:
             OracleCrash: the worker died over it.
             OracleTimeout: the runtime did not come to an end.
             OracleError: no runtime on this platform, or a worker that cannot start or breaks the protocol.
+            BudgetExceeded: the pool's budget of time is used up.
         """
         handle = ModelHandle(self, bytes(model), arena_size or self.limits.arena_for(len(model)), stateful)
         if len(model) > self.limits.memory_bytes // 8:
@@ -128,15 +136,19 @@ class OraclePool:
                 found=f"{len(model) / MIB:.1f} MiB",
                 expected=f"at most an eighth of {self.limits.memory_bytes / MIB:.0f} MiB",
             )
-        with self.guard():
+        with self.guard(None):
             self.load(self.worker(0), handle)
         return handle
 
     # -- for ModelHandle and oracle_run ------------------------------------------------------------------------------
 
-    def guard(self) -> _Guard:
-        """Holds the pool for one call; whatever goes wrong in it, no worker stays behind in the middle of a request."""
-        return _Guard(self)
+    def guard(self, budget: Budget | None) -> _Guard:
+        """Holds the pool for one call, and books its time."""
+        return _Guard(self, budget)
+
+    def wait(self, busy: Collection[WorkerProcess]) -> tuple[WorkerProcess, Reply]:
+        """Waits for one of the workers within the time of the budgets."""
+        return wait(busy, self.until)
 
     def end_busy(self) -> None:
         """Ends workers with a request in flight."""
@@ -156,11 +168,18 @@ class OraclePool:
             worker = self._restart(slot)
         if not worker.greeted:
             worker.restart_clock()  # it may have been started long before it is first needed
+            began = time.monotonic()
             _, reply = wait([worker])
+            self._book_start(time.monotonic() - began)
             if reply.header.get("hello") != VERSION:
                 raise worker.nonsense(f"expected version {VERSION}, found {clean(reply.header.get('hello'), 40)}")
             worker.greeted = True
         return worker
+
+    def _book_start(self, seconds: float) -> None:
+        """Takes the start of a worker out of the time of the call: it is our affair, not the model's."""
+        self.starting += seconds
+        self.until += seconds
 
     def _check_runtime(self) -> None:
         if self._command is None:
@@ -198,7 +217,7 @@ class OraclePool:
         request["cpu"] = int(self.limits.seconds_load) + 1
         call = Call(f"load model {handle.digest[:12]}", 0, self.limits.seconds_load)
         worker.post(request, [memoryview(handle.model)], call)
-        _, reply = wait([worker])
+        _, reply = self.wait([worker])
         if reply.failed:
             raise reply.refusal("the runtime refuses the model", self.limits)
         held = worker.loaded[handle.key] = Held(handle.arena_size)
@@ -226,20 +245,47 @@ _SIDES = ("inputs", "outputs")
 
 
 class _Guard:
-    """Context of one call on a pool."""
+    """One call on a pool: alone, within its budgets, and without a worker left behind in the middle of a request."""
 
-    def __init__(self, pool: OraclePool) -> None:
+    def __init__(self, pool: OraclePool, budget: Budget | None) -> None:
         self.pool = pool
+        both = (budget, pool.budget)
+        self.purses = [b for k, b in enumerate(both) if b is not None and b not in both[:k]]
+        self.began = 0.0
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> _Guard:
         self.pool.lock.acquire()
-        if self.pool._closed:
+        try:
+            self._admit()
+        except BaseException:
             self.pool.lock.release()
+            raise
+        return self
+
+    def _admit(self) -> None:
+        if self.pool.closed:
             raise UsageError("the oracle pool is closed", next_step="open the model in a new pool")
+        if self.pool.active:
+            raise UsageError("the oracle is in use by this very thread", next_step="do not call it out of a callback")
+        left = min((purse.remaining_seconds for purse in self.purses), default=math.inf)
+        if left <= 0:
+            raise BudgetExceeded("the time for the runtime is used up", next_step="raise the seconds of the budget")
+        self.began, self.pool.active = time.monotonic(), True
+        self.pool.until, self.pool.starting = self.began + left, 0.0
+
+    def take(self, count: int) -> None:
+        """Spends inferences of every budget."""
+        for purse in self.purses:
+            purse.take(count)
+        self.pool.inferences += count
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        seconds = time.monotonic() - self.began - self.pool.starting
+        for purse in self.purses:
+            purse.take_seconds(seconds)
         if kind is not None:
             self.pool.end_busy()
+        self.pool.active = False
         self.pool.lock.release()
 
 

@@ -47,7 +47,7 @@ class ModelHandle:
 
         Args:
             x: (n, *shape) or, where the input's first dimension is 1, (n, *shape[1:]); of the input's type.
-            progress: called with the number of inferences done so far.
+            progress: called with the number of inferences done since the last call.
             budget: a budget beside that of the pool.
 
         Returns:

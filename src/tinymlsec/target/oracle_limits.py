@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 
@@ -50,23 +51,35 @@ class Limits:
 
 
 class Budget:
-    """A counted budget of inferences, shared by everything that is given the same object.
+    """What may be spent on the runtime, shared by everything that is given the same object.
 
     Args:
-        total: inferences in all; None for no limit.
+        total: inferences in all; None for no limit. Counted, so that equal runs end alike.
+        seconds: wall-clock seconds of the runtime in all, the start of workers left out; None for no limit.
+
+    Raises:
+        UsageError: a negative budget.
     """
 
-    def __init__(self, total: int | None) -> None:
-        if total is not None and total < 0:
-            raise UsageError("a budget of inferences cannot be negative", found=str(total))
-        self.total = total
+    def __init__(self, total: int | None = None, seconds: float | None = None) -> None:
+        for value in (total, seconds):
+            if value is not None and value < 0:
+                raise UsageError("a budget of the runtime cannot be negative", found=str(value))
+        self.total, self.seconds = total, seconds
         self.spent = 0
+        """Inferences spent."""
+        self.spent_seconds = 0.0
         self._lock = threading.Lock()
 
     @property
     def remaining(self) -> int | None:
         """Inferences left; None for no limit."""
         return None if self.total is None else self.total - self.spent
+
+    @property
+    def remaining_seconds(self) -> float:
+        """Seconds left; infinite for no limit."""
+        return math.inf if self.seconds is None else self.seconds - self.spent_seconds
 
     def take(self, count: int) -> None:
         """Spends ``count`` inferences.
@@ -84,3 +97,8 @@ class Budget:
                     next_step="raise --budget",
                 )
             self.spent += count
+
+    def take_seconds(self, seconds: float) -> None:
+        """Books time that the runtime took."""
+        with self._lock:
+            self.spent_seconds += seconds

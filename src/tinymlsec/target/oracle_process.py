@@ -6,6 +6,7 @@ prints is held in a ring of bounded size, and every wait has an end.
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import signal
@@ -17,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinymlsec.errors import OracleCrash, OracleError, OracleRejected, OracleTimeout
+from tinymlsec.errors import BudgetExceeded, OracleCrash, OracleError, OracleRejected, OracleTimeout
 from tinymlsec.target.oracle_launch import Launched
 from tinymlsec.target.oracle_limits import MIB, Limits
 from tinymlsec.target.oracle_protocol import PREFIX, ProtocolError, clean, pack, parse_header, unpack_prefix
@@ -292,10 +293,15 @@ def signal_name(code: int | None) -> str | None:
         return f"signal {-code}"
 
 
-def wait(busy: Collection[WorkerProcess]) -> tuple[WorkerProcess, Reply]:
+def wait(busy: Collection[WorkerProcess], until: float = math.inf) -> tuple[WorkerProcess, Reply]:
     """Moves bytes to and from all busy workers until one of them has answered.
 
+    Args:
+        busy: workers with a request in flight.
+        until: moment (monotonic clock) at which the caller's time is used up.
+
     Raises:
+        BudgetExceeded: ``until`` has passed; the workers are left as they are.
         OracleCrash, OracleTimeout, OracleError: one of them died, hung or spoke nonsense; it has been ended.
     """
     with selectors.DefaultSelector() as selector:
@@ -305,7 +311,7 @@ def wait(busy: Collection[WorkerProcess]) -> tuple[WorkerProcess, Reply]:
             if worker.outgoing:
                 selector.register(worker.stdin, selectors.EVENT_WRITE, (worker, "write"))
         while True:
-            for key, _ in selector.select(_patience(busy)):
+            for key, _ in selector.select(_patience(busy, until)):
                 worker, kind = key.data
                 if kind == "read":
                     reply = worker.read()
@@ -320,10 +326,12 @@ def wait(busy: Collection[WorkerProcess]) -> tuple[WorkerProcess, Reply]:
                         selector.unregister(key.fileobj)
 
 
-def _patience(busy: Collection[WorkerProcess]) -> float:
-    """Seconds to wait before the progress counters are looked at again."""
+def _patience(busy: Collection[WorkerProcess], until: float) -> float:
+    """Seconds to wait before the clock and the progress counters are looked at again."""
     now = time.monotonic()
-    pause = 60.0
+    if now >= until:
+        raise BudgetExceeded("the time for the runtime is used up", next_step="raise the seconds of the budget")
+    pause = min(60.0, until - now)
     for worker in busy:
         left = worker.remaining(now)
         if left <= 0:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tinymlsec.errors import UsageError
 from tinymlsec.target.oracle_limits import MIB, Budget
-from tinymlsec.target.oracle_process import Call, Reply, WorkerProcess, wait
+from tinymlsec.target.oracle_process import Call, Reply, WorkerProcess
 from tinymlsec.target.oracle_tensors import raw, unpack
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def run_rows(
         feeds: per input, C-contiguous (rows, *shape).
         unit: rows that must stay together (steps of a sequence).
         every: state is set back before every so many rows; 0 for never.
-        progress: called with the number of inferences done so far.
+        progress: called with the number of inferences done since the last call.
         budget: a budget beside that of the pool.
 
     Returns:
@@ -54,11 +54,8 @@ def run_rows(
     """
     rows = len(feeds[0]) if feeds else 1
     results = _room(handle, rows, unit)
-    pool = handle.pool
-    with pool.guard():
-        for purse in {id(b): b for b in (budget, pool.budget) if b is not None}.values():
-            purse.take(rows)
-        pool.inferences += rows
+    with handle.pool.guard(budget) as guard:
+        guard.take(rows)
         if rows:
             _Batch(handle, feeds, results, unit, every, progress).run()
     return results
@@ -105,20 +102,18 @@ class _Batch:
         for worker in idle:
             self.pool.load(worker, self.handle)
         busy: dict[WorkerProcess, tuple[int, int]] = {}
-        done = 0
         while idle or busy:
             while idle and self.cursor < self.rows:
                 worker = idle.pop()
                 busy[worker] = self._post(worker, workers=len(busy) + len(idle) + 1)
             if not busy:
                 return
-            worker, reply = wait(busy)
+            worker, reply = self.pool.wait(busy)
             first, last = busy.pop(worker)
             self._store(worker, reply, first, last)
             idle.append(worker)
-            done += last - first
             if self.progress is not None:
-                self.progress(done)
+                self.progress(last - first)
 
     def _participants(self) -> int:
         speed = self.handle.seconds_per_inference

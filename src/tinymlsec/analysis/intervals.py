@@ -26,20 +26,37 @@ _BLOCK = 1 << 22
 """Resampled values held in memory at a time."""
 
 
-class Estimate(NamedTuple):
-    """A value with its 95 % interval; ``low <= value <= high`` always holds."""
+class Interval(NamedTuple):
+    """A 95 % interval; the estimate it belongs to always lies within."""
 
-    value: float
     low: float
     high: float
 
 
-def wilson(successes: int, n: int) -> Estimate:
-    """A share with Wilson's score interval.
+class Share(NamedTuple):
+    """An estimated share with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def share_of(successes: int, n: int) -> Share:
+    """A share with Wilson's interval; 0 between 0 and 1 where n is 0.
+
+    Raises:
+        ValueError: as for `wilson`.
+    """
+    return Share(successes / n if n else 0.0, *wilson(successes, n), n)
+
+
+def wilson(successes: int, n: int) -> Interval:
+    """Wilson's score interval of a share.
 
     Args:
         successes: attempts that succeeded, 0 to n.
-        n: attempts. Without any, nothing is known: value 0 between 0 and 1.
+        n: attempts. Without any, nothing is known: 0 to 1.
 
     Raises:
         ValueError: more successes than attempts, or negative numbers.
@@ -47,17 +64,17 @@ def wilson(successes: int, n: int) -> Estimate:
     if not 0 <= successes <= n:
         raise ValueError(f"{successes} successes in {n} attempts")
     if n == 0:
-        return Estimate(0.0, 0.0, 1.0)
+        return Interval(0.0, 1.0)
     share, z2 = successes / n, Z95 * Z95
     center = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return _estimate(share, max(0.0, center - half), min(1.0, center + half))
+    return _around(share, max(0.0, center - half), min(1.0, center + half))
 
 
 def bootstrap(
     values: ArrayLike, rng: Generator, statistic: Literal["mean", "median"] = "mean", resamples: int = RESAMPLES
-) -> Estimate:
-    """Mean or median with a percentile bootstrap interval over independent values.
+) -> Interval:
+    """Percentile bootstrap interval of the mean or median of independent values.
 
     Args:
         values: (n,) finite numbers, n >= 1. One value alone gives an interval of no width.
@@ -76,11 +93,11 @@ def bootstrap(
         for done in range(0, resamples, rows)
     ]
     low, high = np.quantile(np.concatenate(drawn), (0.025, 0.975))
-    return _estimate(float(reduce(sample)), float(low), float(high))
+    return _around(float(reduce(sample)), float(low), float(high))
 
 
-def crossed_bootstrap(table: ArrayLike, rng: Generator, resamples: int = RESAMPLES) -> Estimate:
-    """Mean of a table with an interval over both of its crossed factors.
+def crossed_bootstrap(table: ArrayLike, rng: Generator, resamples: int = RESAMPLES) -> Interval:
+    """Interval of the mean of a table over both of its crossed factors.
 
     Rows and columns are drawn again independently of each other. Cells of one row (one fault pattern, all inputs) and
     of one column (one input, all patterns) hang together; an interval that took all cells for independent would be
@@ -101,7 +118,7 @@ def crossed_bootstrap(table: ArrayLike, rng: Generator, resamples: int = RESAMPL
     column_weights = _weights(rng, cells.shape[1], resamples)
     means = np.einsum("br,rc,bc->b", row_weights, cells, column_weights, optimize=True)
     low, high = np.quantile(means, (0.025, 0.975))
-    return _estimate(float(cells.mean()), float(low), float(high))
+    return _around(float(cells.mean()), float(low), float(high))
 
 
 def _weights(rng: Generator, n: int, resamples: int) -> NDArray[np.float64]:
@@ -116,6 +133,6 @@ def _finite(values: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def _estimate(value: float, low: float, high: float) -> Estimate:
+def _around(value: float, low: float, high: float) -> Interval:
     """Rounding, and skew of the resampled values, may leave the value just outside; the interval then reaches to it."""
-    return Estimate(value, min(low, value), max(high, value))
+    return Interval(min(low, value), max(high, value))

@@ -1,0 +1,126 @@
+"""Which shape function belongs to which builtin operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinymlsec.target.tflite.shapes import (
+    arrangement,
+    control,
+    convolution,
+    elementwise,
+    generation,
+    joining,
+    padding,
+    recurrent,
+    reduction,
+    slicing,
+)
+from tinymlsec.target.tflite.shapes.core import Answer, OpView
+
+ShapeFunction = Callable[[OpView], list[Answer]]
+"""Takes the view of one operator, gives one answer per output."""
+
+_GROUPS: tuple[tuple[ShapeFunction, str], ...] = (
+    (
+        elementwise.same,
+        "ABS BUCKETIZE CAST CEIL COMPLEX_ABS COS DENSIFY DEQUANTIZE ELU EXP FAKE_QUANT FLOOR GELU HARD_SWISH IMAG "
+        "LEAKY_RELU LOG LOGICAL_NOT LOGISTIC NEG QUANTIZE REAL RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 ROUND RSQRT SIGN "
+        "SIN SQRT SQUARE TANH ZEROS_LIKE",
+    ),
+    (elementwise.same_with_last_axis, "L2_NORMALIZATION LOG_SOFTMAX SOFTMAX"),
+    (elementwise.image, "LOCAL_RESPONSE_NORMALIZATION"),
+    (
+        elementwise.binary,
+        "ADD ATAN2 BITWISE_XOR DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND "
+        "LOGICAL_OR MAXIMUM MINIMUM MUL NOT_EQUAL POW RIGHT_SHIFT SQUARED_DIFFERENCE SUB",
+    ),
+    (elementwise.prelu, "PRELU"),
+    (elementwise.add_n, "ADD_N"),
+    (elementwise.select, "SELECT"),
+    (elementwise.select_v2, "SELECT_V2"),
+    (elementwise.bitcast, "BITCAST"),
+    (elementwise.cumsum, "CUMSUM"),
+    (elementwise.dynamic_update_slice, "DYNAMIC_UPDATE_SLICE"),
+    (elementwise.reverse, "REVERSE_V2"),
+    (elementwise.reverse_sequence, "REVERSE_SEQUENCE"),
+    (convolution.conv_2d, "CONV_2D"),
+    (convolution.depthwise_conv_2d, "DEPTHWISE_CONV_2D"),
+    (convolution.conv_3d, "CONV_3D"),
+    (convolution.transpose_conv, "TRANSPOSE_CONV"),
+    (convolution.conv_3d_transpose, "CONV_3D_TRANSPOSE"),
+    (convolution.pool_2d, "AVERAGE_POOL_2D L2_POOL_2D MAX_POOL_2D"),
+    (convolution.fully_connected, "FULLY_CONNECTED"),
+    (convolution.batch_matmul, "BATCH_MATMUL"),
+    (reduction.reduce, "MEAN REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN REDUCE_PROD SUM"),
+    (reduction.arg_extremum, "ARG_MAX ARG_MIN"),
+    (reduction.top_k, "TOPK_V2"),
+    (reduction.segment_sum, "SEGMENT_SUM"),
+    (
+        reduction.unsorted_segment,
+        "UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_MIN UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_SUM",
+    ),
+    (reduction.non_max_suppression_v4, "NON_MAX_SUPPRESSION_V4"),
+    (reduction.non_max_suppression_v5, "NON_MAX_SUPPRESSION_V5"),
+    (reduction.unique, "UNIQUE"),
+    (arrangement.reshape, "RESHAPE"),
+    (arrangement.squeeze, "SQUEEZE"),
+    (arrangement.expand_dims, "EXPAND_DIMS"),
+    (arrangement.transpose, "TRANSPOSE"),
+    (arrangement.space_to_depth, "SPACE_TO_DEPTH"),
+    (arrangement.depth_to_space, "DEPTH_TO_SPACE"),
+    (arrangement.space_to_batch_nd, "SPACE_TO_BATCH_ND"),
+    (arrangement.batch_to_space_nd, "BATCH_TO_SPACE_ND"),
+    (joining.concatenation, "CONCATENATION"),
+    (joining.pack, "PACK"),
+    (joining.unpack, "UNPACK"),
+    (joining.split, "SPLIT"),
+    (joining.split_v, "SPLIT_V"),
+    (slicing.slice_, "SLICE"),
+    (slicing.strided_slice, "STRIDED_SLICE"),
+    (slicing.gather, "GATHER"),
+    (slicing.gather_nd, "GATHER_ND"),
+    (slicing.scatter_nd, "SCATTER_ND"),
+    (slicing.embedding_lookup, "EMBEDDING_LOOKUP"),
+    (slicing.embedding_lookup_sparse, "EMBEDDING_LOOKUP_SPARSE"),
+    (slicing.hashtable_lookup, "HASHTABLE_LOOKUP"),
+    (padding.pad, "PAD PADV2"),
+    (padding.mirror_pad, "MIRROR_PAD"),
+    (padding.tile, "TILE"),
+    (padding.broadcast_to, "BROADCAST_TO"),
+    (padding.broadcast_args, "BROADCAST_ARGS"),
+    (padding.resize, "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR"),
+    (padding.dilate, "DILATE"),
+    (padding.matrix_diag, "MATRIX_DIAG"),
+    (padding.matrix_set_diag, "MATRIX_SET_DIAG"),
+    (padding.rfft_2d, "RFFT2D"),
+    (generation.shape_of, "SHAPE"),
+    (generation.rank_of, "RANK"),
+    (generation.from_first_input, "FILL RANDOM_STANDARD_NORMAL RANDOM_UNIFORM"),
+    (generation.sparse_to_dense, "SPARSE_TO_DENSE"),
+    (generation.multinomial, "MULTINOMIAL"),
+    (generation.one_hot, "ONE_HOT"),
+    (generation.range_, "RANGE"),
+    (generation.where, "WHERE"),
+    (generation.lsh_projection, "LSH_PROJECTION"),
+    (recurrent.svdf, "SVDF"),
+    (recurrent.rnn, "RNN"),
+    (recurrent.unidirectional_sequence_rnn, "UNIDIRECTIONAL_SEQUENCE_RNN"),
+    (recurrent.bidirectional_sequence_rnn, "BIDIRECTIONAL_SEQUENCE_RNN"),
+    (recurrent.lstm, "LSTM"),
+    (recurrent.unidirectional_sequence_lstm, "UNIDIRECTIONAL_SEQUENCE_LSTM"),
+    (recurrent.bidirectional_sequence_lstm, "BIDIRECTIONAL_SEQUENCE_LSTM"),
+    (control.call, "CALL"),
+    (control.call_once, "CALL_ONCE"),
+    (control.composite, "STABLEHLO_COMPOSITE"),
+    (control.if_, "IF"),
+    (control.while_, "WHILE"),
+    (control.nothing, "ASSIGN_VARIABLE HASHTABLE_IMPORT"),
+    (control.scalar, "VAR_HANDLE"),
+    (control.one_element, "HASHTABLE HASHTABLE_SIZE"),
+    (control.read_variable, "READ_VARIABLE"),
+    (control.hashtable_find, "HASHTABLE_FIND"),
+)
+
+SHAPE_FUNCTIONS: dict[str, ShapeFunction] = {name: function for function, names in _GROUPS for name in names.split()}
+"""Shape function by builtin name."""

@@ -1,0 +1,18 @@
+"""JSON Schema of the records, for those who read run folders and reports with other tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinymlsec.evidence import Evidence
+from tinymlsec.run_record import RunRecord
+from tinymlsec.threat.records import ThreatAssessment
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schema (draft 2020-12) of each record that crosses a border: run, evidence, threat."""
+    return {
+        "run": RunRecord.model_json_schema(mode="serialization"),
+        "evidence": Evidence.model_json_schema(mode="serialization"),
+        "threat": ThreatAssessment.model_json_schema(mode="serialization"),
+    }

@@ -1,0 +1,107 @@
+"""Data files: what is read, and what is refused with which words."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinymlsec.errors import DataError
+from tinymlsec.target import npz
+from tinymlsec.target.data import check_labels, load_dataset
+from tinymlsec.target.space import InputSpace
+
+SPACE = InputSpace((1, 2, 2), "int8", "int8", 0.5, 3, -128.0, 127.0, False, "test")
+
+
+def save(path: Path, **arrays: object) -> Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+def test_reads_samples_labels_and_names(tmp_path: Path) -> None:
+    file = save(tmp_path / "d.npz", x=np.zeros((3, 2, 2), np.int8), y=[0, 1, 1], class_names=["a", "b"])
+    data = load_dataset(file, SPACE, frames=False)
+    assert data.n == 3
+    assert data.y is not None
+    assert data.y.tolist() == [0, 1, 1]
+    assert data.class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 2), (3, 1, 2, 2), (3, 4)])
+def test_batch_dimension_and_flat_samples_are_understood(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    data = load_dataset(save(tmp_path / "d.npz", x=np.zeros(shape, np.int8)), SPACE, frames=False)
+    assert data.x.shape == (3, 2, 2)
+
+
+def test_a_model_with_state_takes_steps(tmp_path: Path) -> None:
+    file = save(tmp_path / "d.npz", x=np.zeros((3, 7, 2, 2), np.int8))
+    assert load_dataset(file, SPACE, frames=True).x.shape == (3, 7, 2, 2)
+    with pytest.raises(DataError, match="input shape"):
+        load_dataset(file, SPACE, frames=False)
+
+
+def test_share_of_clipped_values_is_counted(tmp_path: Path) -> None:
+    x = np.array([[0.0, 1.0], [2.0, 1e6]], np.float32)[None]
+    assert load_dataset(save(tmp_path / "d.npz", x=x), SPACE, frames=False).clipped == 0.25
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"z": np.zeros(3)}, "no array x"),
+        ({"x": np.zeros((3, 5), np.int8)}, "input shape"),
+        ({"x": np.zeros((0, 2, 2), np.int8)}, "no samples"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "y": [1, 2]}, "do not match the samples"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "y": np.eye(3)}, "do not match the samples"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "y": ["a", "b", "c"]}, "no numbers"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "task": "guessing"}, "task is unknown"),
+        ({"x": np.full((3, 2, 2), np.nan, np.float32)}, "NaN"),
+    ],
+)
+def test_bad_content_is_refused_in_words(tmp_path: Path, arrays: dict[str, object], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        load_dataset(save(tmp_path / "d.npz", **arrays), SPACE, frames=False)
+
+
+def test_pickles_are_never_opened(tmp_path: Path) -> None:
+    file = tmp_path / "d.npz"
+    np.savez(file, x=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match="pickle"):
+        load_dataset(file, SPACE, frames=False)
+
+
+def test_a_bomb_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|i1", "fortran_order": False, "shape": (1 << 40,)})
+    file = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(1000))
+    with pytest.raises(DataError, match="too large"):
+        npz.read_npz(file, frozenset({"x"}))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY", b"not a zip at all"])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "d.npz"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read as \.npz"):
+        load_dataset(file, SPACE, frames=False)
+
+
+def test_a_truncated_array_is_told(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    np.save(whole, np.zeros((3, 2, 2), np.int8))
+    file = tmp_path / "d.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("x.npy", whole.getvalue()[:-3])
+    with pytest.raises(DataError, match="truncated"):
+        load_dataset(file, SPACE, frames=False)
+
+
+def test_labels_out_of_range_name_the_sample() -> None:
+    with pytest.raises(DataError, match="label 9 at sample 2"):
+        check_labels(np.array([0, 1, 9]), 3)

@@ -22,7 +22,7 @@ class Config(AttackConfig):
 GOOD = {
     "id": "some-attack", "title": "t", "family": "evasion", "threats": ("M1",), "needs": {Capability.MODEL},
     "position": Position.NETWORK, "controls": ("c",), "source": "s", "config": Config,
-    "presets": dict.fromkeys(EffortLevel, {"n": 2}),
+    "presets": {key: {"n": 2} for key in EffortLevel},
 }  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_bad_declarations_are_refused(changes: dict[str, object]) -> None:
 
 def test_presets_must_fit_the_configuration() -> None:
     with pytest.raises(UsageError, match="does not accept"):
-        declare(presets=dict.fromkeys(EffortLevel, {"typo": 2}))
+        declare(presets={key: {"typo": 2} for key in EffortLevel})
 
 
 def test_unknown_names_are_told() -> None:

@@ -45,8 +45,9 @@ class UniformNoise(AttackConfig):
 def uniform_noise(target: Target, config: UniformNoise, context: Context) -> Observation:
     """Adds uniform noise to inputs and counts changed decisions.
 
-    Every input value is moved by up to `eps_steps` input steps. A microcontroller model that changes its mind under noise
-    that its own sensor could make is fragile; one that does not has shown little, so the verdict is never *resistant*.
+    Every input value is moved by up to `eps_steps` input steps. A microcontroller model that changes its mind under
+    noise that its own sensor could make is fragile; one that does not has shown little, so the verdict is never
+    *resistant*.
 
     Limits: noise is the weakest evasion attack.
     """

@@ -16,6 +16,9 @@ from tinymlsec.errors import InputError
 MAX_BYTES = 64 * 1024
 """Largest file that is read; ours are below 8 KB."""
 
+MAX_LINE = 1500
+"""Longest line in characters; tomllib's time grows with the square of the length of a dotted key."""
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_.-]+)\s*\]{1,2}")
@@ -49,12 +52,16 @@ def read_text(path: Path, error: type[InputError], next_step: str) -> str:
 
 def parse(text: str, path: Path, error: type[InputError]) -> dict[str, Any]:
     """The table in a TOML text; a syntax error is reported with its line."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > MAX_LINE:
+            raise error(f"{path}, line {number} is too long", expected=f"at most {MAX_LINE} characters")
     try:
         return tomllib.loads(text)
     except RecursionError:
         raise error(f"{path} nests too deeply", expected="tables and short lists") from None
     except ValueError as problem:  # TOMLDecodeError, and integers too long to convert
-        raise error(f"{path} is not valid TOML", found=str(problem)[:300], expected="TOML 1.0") from None
+        reason = str(problem).partition(";")[0][:300]
+        raise error(f"{path} is not valid TOML", found=reason, expected="TOML 1.0") from None
 
 
 def validate(model: type[ModelT], data: dict[str, Any], path: Path, text: str, error: type[InputError]) -> ModelT:
@@ -80,7 +87,7 @@ def explain(
     errors = problem.errors(include_url=False, include_context=True)
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a typing mistake explains the rest
     steps = tuple(step for step in first["loc"] if not str(step).startswith("function-"))
-    key = ".".join(str(step) for step in steps) or "the file"
+    key = ".".join(str(step) for step in steps)[:100] or "the file"
     place = where + (f", line {line}" if (line := line_of(text, steps)) else "")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -90,7 +97,9 @@ def explain(
         return error(f"{place}: unknown key {key!r}{more}", expected=", ".join(known), next_step=step)
     if first["type"] == "missing":
         return error(f"{place}: key {key!r} is missing{more}", expected=f"a value for {key!r}")
-    expected = str(first.get("ctx", {}).get("expected", first["msg"].removeprefix("Value error, ")))
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    plain = {"model_type": "a table", "tuple_type": "a list", "string_type": "a text"}
+    expected = plain.get(first["type"]) or str(first.get("ctx", {}).get("expected", message))
     return error(f"{place}: key {key!r} has a wrong value{more}", found=repr(first["input"])[:200], expected=expected)
 
 
@@ -104,7 +113,7 @@ def known_keys(model: type[BaseModel], steps: tuple[int | str, ...]) -> list[str
         if not inner:
             return []
         model = inner[0]
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

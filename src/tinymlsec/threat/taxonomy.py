@@ -94,9 +94,9 @@ def _warnings(device: Device, class_: DeviceClass) -> tuple[str, ...]:
     elif class_ == "TinyML" and mmu.value == "yes":
         found.append("hybrid: it has an MMU, but the RAM of a microcontroller")
     elif class_ == "TinyML" and accelerators and ram is not None and ram[1] >= LARGE_RAM_BYTES:
-        found.append(f"hybrid: with {accelerators[0]} and {_megabytes(ram[1])} of RAM it runs models of EdgeML size")
+        found.append(f"hybrid: with {accelerators[0]} and {_megabytes(ram[1])} of RAM it can run models of EdgeML size")
     if device.companions:
-        found.append(f"hybrid: some boards add {', '.join(device.companions)}; with it, models of EdgeML size run")
+        found.append(f"hybrid: some boards add {', '.join(device.companions)}; with it, models of EdgeML size can run")
     if mmu.confidence == "C" and mmu.value == "yes":
         found.append("the MMU is marked C (to be checked)")
     if class_ == "TinyML" and mmu.value == "yes" and ram is not None and ram[1] >= EDGE_RAM_BYTES:

@@ -21,6 +21,8 @@ from tinymlsec.target.tflite.numeric import (
 )
 from tinymlsec.target.tflite.schema import enum_name, options_union, table
 
+__all__ = ["file_facts", "input_details", "named_options", "numeric_kind", "output_details"]
+
 MAX_ITEMS = 4_096
 """Scales, zero points or option values printed of one tensor or operator."""
 MAX_SCALES_IN_ALL = 1_000_000

@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 
 from tinymlsec.errors import InputError, ModelFileError
+from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.flatbuffer import NEXT_STEP, Flatbuffer, View, malformed
 from tinymlsec.target.tflite.graph import Buffer, Metadata, Model, Opcode, Signature, Subgraph
 from tinymlsec.target.tflite.limits import (
@@ -31,6 +32,8 @@ from tinymlsec.target.tflite.read_operator import outside, read_opcode, read_ope
 from tinymlsec.target.tflite.read_tensor import read_tensor
 from tinymlsec.target.tflite.schema import FILE_IDENTIFIER, table
 from tinymlsec.target.tflite.sniff import looks_like
+
+__all__ = ["constant", "open_flatbuffer", "read_model", "read_model_file"]
 
 _HEAD_BYTES = 4096
 _GIVE_TFLITE = "give the .tflite file that the firmware embeds"

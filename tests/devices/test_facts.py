@@ -88,6 +88,24 @@ def test_clocks_keep_alternatives() -> None:
     assert load_device("stm32wb55rg").cores[1].mhz is None
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("stm32h747xi", "Cortex-M7F 480 MHz, Cortex-M4F 240 MHz"),
+        ("esp32", "2 x LX6 240 MHz"),
+        ("apollo3-blue", "Cortex-M4F 48 to 96 MHz"),
+        ("mcxn947", "2 x Cortex-M33 150 MHz, Neutron NPU"),
+    ],
+)
+def test_cores_in_one_line(name: str, line: str) -> None:
+    assert load_device(name).describe_cores() == line
+
+
+def test_devices_go_to_json_and_back() -> None:
+    for device in list_devices():
+        assert Device.model_validate_json(device.model_dump_json()) == device
+
+
 @pytest.fixture(scope="module")
 def survey() -> list[tuple[dict[str, Any], Device]]:
     if not SURVEY.is_file():

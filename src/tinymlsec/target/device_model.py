@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tinymlsec.errors import DeviceError
 from tinymlsec.records import Record
@@ -36,7 +36,9 @@ FEATURE_NAMES: tuple[str, ...] = tuple(Features.model_fields)
 
 
 class Device(Record):
-    """What is known about a chip or board."""
+    """What is known about a chip or board. Files say `class`, which Python reserves; dumps say `class_`."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     id: DeviceId
     """Name on the command line, and of the file."""
@@ -93,9 +95,13 @@ class Device(Record):
         _known_feature(name)
         return tuple(way for way in self.known_bypasses if name in way.defeats and way.confidence != "C")
 
+    def describe_cores(self) -> str:
+        """The cores in one line, such as ``Cortex-M7F 480 MHz, Cortex-M4F 240 MHz``."""
+        return ", ".join(_core_text(core) for core in self.cores)
+
     @property
     def ram_bytes(self) -> tuple[int, int] | None:
-        """Smallest and largest RAM in bytes over all memories of known size; None where no size is known."""
+        """Smallest and largest RAM in bytes, summed over the memories of known size; None where there is none."""
         return _total(memory for memory in self.memories if memory.volatile)
 
     @property
@@ -117,6 +123,14 @@ def _with_defaults(values: Any, common: dict[str, Any]) -> Any:
     if isinstance(values, dict):
         return {name: complete(value) for name, value in values.items()}
     return [complete(value) for value in values] if isinstance(values, list) else values
+
+
+def _core_text(core: Core) -> str:
+    name = f"{core.count} x {core.name}" if core.count > 1 else core.name
+    if core.mhz is None:
+        return name
+    low, high = f"{core.mhz.min:g}", f"{core.mhz.max:g}"
+    return f"{name} {low} MHz" if low == high else f"{name} {low} to {high} MHz"
 
 
 def _known_feature(name: str) -> str:

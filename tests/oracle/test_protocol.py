@@ -98,6 +98,16 @@ def test_a_fake_that_behaves_is_believed():
     assert np.array_equal(result, np.arange(6).reshape(3, 2))
 
 
+def test_scale_that_is_not_a_number_is_only_a_fact():
+    replies = [HELLO, loaded(scale=[float("nan")]), frame({"ok": "run", "n": 1}, bytes(8))]
+    command = [sys.executable, "-I", "-S", "-c", FAKE, ",".join(reply.hex() for reply in replies)]
+    with OraclePool(2, command=command) as pool:
+        handle = pool.open(b"any")
+        pool.load(pool.worker(1), handle)
+        assert handle.run(np.zeros((1, 2), np.float32)).shape == (1, 2)
+        assert pool.restarts == 0
+
+
 @pytest.mark.parametrize("dtype", ["object", "str", "float128", 7, None])
 def test_types_that_may_not_cross(dtype):
     command = [sys.executable, "-I", "-S", "-c", FAKE, f"{HELLO.hex()},{loaded(dtype=dtype).hex()}"]

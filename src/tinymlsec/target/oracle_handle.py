@@ -38,7 +38,8 @@ class ModelHandle:
 
     def set_details(self, inputs: tuple[TensorDetail, ...], outputs: tuple[TensorDetail, ...]) -> None:
         """Keeps the details of the first load; later loads must agree."""
-        if (self.inputs or self.outputs) and (inputs, outputs) != (self.inputs, self.outputs):
+        # Compared as text: a damaged file may have a scale that is not a number, which equals nothing, itself included.
+        if (self.inputs or self.outputs) and repr((inputs, outputs)) != repr((self.inputs, self.outputs)):
             raise ProtocolError("another worker reported other inputs and outputs for the same model")
         self.inputs, self.outputs = inputs, outputs
 

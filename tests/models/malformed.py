@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from models.handmade import build, dense, ints, opcode, operator, tensor, zoo
+from models.handmade import Spec, build, dense, ints, opcode, operator, tensor, zoo
 from tinymlsec.target.tflite.layout import Span, layout
 
 
@@ -34,30 +34,31 @@ def one_tensor(**fields: object) -> bytes:
     return build({"Subgraphs": [graph], "Buffers": [("Buffer", {})]})
 
 
-def overlapping() -> bytes:
-    """30,000 tensors that are all the same table, which has a long name: small on disk, large if believed."""
-    name = "n" * 20_000
-    data = bytearray(one_tensor(Name=name))
-    (reference,) = spans(bytes(data))["SubGraph.tensors", "reference"]
-    (table,) = spans(bytes(data))["Tensor", "table"]
-    head = len(data)
-    count = 30_000
-    data += struct.pack("<I", count)
-    data += b"".join(struct.pack("<I", 0) for _ in range(count))
-    # References only point forwards, so the one table is copied behind the vector and shares the rest of the file.
-    copy = len(data)
-    vtable = table.start - struct.unpack_from("<i", data, table.start)[0]
-    data += data[table.start : table.end]
-    struct.pack_into("<i", data, copy, copy - vtable)
-    (name_field,) = spans(one_tensor(Name=name))["Tensor.name", "reference"]
-    place = copy + name_field.start - table.start
-    data += struct.pack("<I", len(name)) + name.encode() + b"\0"
-    struct.pack_into("<I", data, place, copy + table.end - table.start - place)
-    for index in range(count):
-        at = head + 4 + 4 * index
-        struct.pack_into("<I", data, at, copy - at)
-    struct.pack_into("<I", data, reference.start, head - reference.start)
+def repeated(field: str, count: int, table: Spec) -> bytes:
+    """A model whose subgraph names one and the same table `count` times: small on disk, large if believed.
+
+    Args:
+        field: "tensors" or "operators".
+        count: how many times.
+        table: what is repeated.
+    """
+    tensors, operators = [("Tensor", {})], [operator(0, (0,), (0,))]
+    base = _file(Tensors=tensors, Operators=operators)
+    wanted = _file(Tensors=[table]) if field == "tensors" else _file(Tensors=tensors, Operators=[table])
+    data = bytearray(base) + bytes(-len(base) % 8)
+    vector = len(data)
+    behind = vector + 4 + 4 * count + (-(vector + 4 + 4 * count) % 8)
+    target = behind + spans(wanted)[table[0], "table"][0].start  # references only point forwards
+    places = vector + 4 + 4 * np.arange(count)
+    data += struct.pack("<I", count) + (target - places).astype("<u4").tobytes()
+    data += bytes(behind - len(data)) + wanted
+    reference = spans(base)[f"SubGraph.{field}", "reference"][0].start
+    struct.pack_into("<I", data, reference, vector - reference)
     return bytes(data)
+
+
+def _file(**graph: object) -> bytes:
+    return build({"OperatorCodes": [opcode("ADD")], "Subgraphs": [("SubGraph", graph)], "Buffers": [("Buffer", {})]})
 
 
 def external(offset: int, size: int) -> bytes:
@@ -131,7 +132,8 @@ MALFORMED: dict[str, Callable[[], bytes]] = {
     "no subgraph vector": lambda: build({"Buffers": [("Buffer", {})]}),
     "no buffers": lambda: build({"Subgraphs": [("SubGraph", {"Tensors": [("Tensor", {})]})]}),
     "too many inputs": lambda: _graph(Tensors=[("Tensor", {})], Inputs=ints(*[0] * 5000)),
-    "tensors that overlap": overlapping,
+    "tensors that overlap": lambda: repeated("tensors", 30_000, tensor("n" * 20_000, (1,), "INT8")),
+    "operators that overlap": lambda: repeated("operators", 30_000, operator(0, (0,) * 5000, (0,))),
 }
 
 

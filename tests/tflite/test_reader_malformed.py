@@ -58,9 +58,10 @@ def test_truncated_files(name: str) -> None:
             assert 0 <= (error.offset or 0) <= end
 
 
-def test_overlapping_tables_run_out_of_budget() -> None:
+@pytest.mark.parametrize("name", ["tensors that overlap", "operators that overlap"])
+def test_overlapping_tables_run_out_of_budget(name: str) -> None:
     with pytest.raises(ModelFileError, match="more work than its size explains"):
-        read_model(MALFORMED["tensors that overlap"]())
+        read_model(MALFORMED[name]())
 
 
 def test_the_errors_point_at_the_field() -> None:

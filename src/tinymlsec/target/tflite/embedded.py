@@ -30,7 +30,7 @@ _LINES: dict[str, str] = {
         "name:str description:str input_tensor_metadata:[TensorMetadata] output_tensor_metadata:[TensorMetadata] "
         "associated_files:[AssociatedFile]"
     ),
-    "TensorMetadata": "name:str description:str - - - - - associated_files:[AssociatedFile]",
+    "TensorMetadata": "name:str description:str - - - - associated_files:[AssociatedFile]",
     "AssociatedFile": "name:str description:str type:i8 locale:str",
 }
 _TABLES: dict[str, Table] = {name: parse_table(name, line, _LINES) for name, line in _LINES.items()}

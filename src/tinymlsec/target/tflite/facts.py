@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from tinymlsec.errors import ModelFileError
 from tinymlsec.target.tflite.embedded import archive_facts, metadata_facts
 from tinymlsec.target.tflite.graph import Model, Operator, Quantization, Signature, Subgraph, Tensor
 from tinymlsec.target.tflite.layout import used_bytes
@@ -38,9 +39,6 @@ def file_facts(model: Model, data: bytes) -> dict[str, Any]:
     Args:
         model: as read from `data`.
         data: the whole file.
-
-    Raises:
-        ModelFileError: a part of the file that reading the model did not need is damaged.
     """
     constants = _parameter_buffers(model)
     operators = [op for graph in model.subgraphs for op in graph.operators]
@@ -115,8 +113,14 @@ def _unused_buffers(model: Model) -> list[dict[str, Any]]:
 
 
 def _appended(data: bytes) -> dict[str, Any]:
-    """Bytes after the last one that the model refers to; up to 15 zeros are alignment."""
-    end = used_bytes(data)
+    """Bytes after the last one that the model refers to; up to 15 zeros are alignment.
+
+    A part of the file that reading the model did not need can be damaged; then it is said and no more is known.
+    """
+    try:
+        end = used_bytes(data)
+    except ModelFileError as error:
+        return {"bytes": None, "offset": None, "padding": None, "archive": [], "damaged": error.message}
     rest = data[end:]
     padding = len(rest) <= 15 and not any(rest)
     return {
@@ -124,6 +128,7 @@ def _appended(data: bytes) -> dict[str, Any]:
         "offset": end,
         "padding": len(rest) if padding else 0,
         "archive": [] if padding else archive_facts(rest),
+        "damaged": None,
     }
 
 

@@ -236,7 +236,13 @@ def _as_json(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 
 def classify_target(target: Target) -> Classification:
     """The device class of a target, with reasons."""
-    return classify(target.device, has_model=True if target.model is not None else None)
+    if target.device is None:
+        reason = "No device was given; a model for microcontrollers is taken to run on one of the class TinyML."
+        return Classification(class_="TinyML", reasons=(reason,), rules=())
+    if target.model is not None:
+        return classify(target.device, has_model=True)
+    # Without a model file, a part that is known as a plain sensor node is one; of the others we know too little.
+    return classify(target.device, has_model=False if target.device.class_ == "IoT" else None)
 
 
 def conclude(run: RunRecord, evidence: Sequence[Evidence], folder: Path | None = None) -> Assessment:

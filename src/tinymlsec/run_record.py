@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from tinymlsec.records import SCHEMA_VERSION, Digest, Metric, Record
+from tinymlsec.target.device_facts import DeviceClass
 
 
 class RunStatus(StrEnum):
@@ -107,7 +108,7 @@ class RunRecord(Record):
     device_id: str | None = None
     device: dict[str, Any] | None = None
     """The device record as it was used."""
-    device_class: str
+    device_class: DeviceClass
     """IoT, EdgeML or TinyML, as classified."""
     class_reasons: tuple[str, ...] = ()
     deployment: dict[str, Any] | None = None

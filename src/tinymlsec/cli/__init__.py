@@ -13,8 +13,8 @@ EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="tinymlsec",
-    help="Security assessment of machine learning on microcontrollers: a .tflite and a board go in, every known class of "
-    "attack is tried or reasoned on them, and a scored report comes out.",
+    help="Security assessment of machine learning on microcontrollers: a .tflite and a board go in, every known class "
+    "of attack is tried or reasoned on them, and a scored report comes out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

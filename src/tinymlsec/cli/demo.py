@@ -23,14 +23,14 @@ def demo(
     from tinymlsec.assessment import Options, Sources, default_run_folder
     from tinymlsec.assessment import assess as run
     from tinymlsec.cli.terminal import command_line, console, progress_bar, say_evidence, say_summary
-    from tinymlsec.examples import digits_files
+    from tinymlsec.examples import digits_paths
     from tinymlsec.report import FORMATS, write_assessment
 
     folder = out or default_run_folder("demo", Path.cwd())
-    with digits_files() as files, progress_bar(quiet=quiet) as progress:
+    with digits_paths() as files, progress_bar(quiet=quiet) as progress:
         sources = Sources(files.model, DEVICE, files.data, files.deployment)
         options = Options(effort=effort, seed=seed, command=command_line())
         result = run(sources, folder, options, progress=progress, on_evidence=say_evidence)
-    say_summary(result, write_assessment(result, folder, FORMATS))
+    say_summary(result, write_assessment(result, folder, tuple(FORMATS)))
     console().print("next:    tinymlsec assess YOUR_MODEL.tflite --device ID --data SAMPLES.npz")
     return 0

@@ -74,23 +74,19 @@ def _short(value: object) -> str:
 def _threat(name: str) -> str | None:
     from tinymlsec.threat.catalog import load_catalog
 
-    return _record(next((t for t in load_catalog().threats if t.id == name.upper()), None))
+    return _record(load_catalog().threats.get(name.upper()))
 
 
 def _defense(name: str) -> str | None:
     from tinymlsec.threat.catalog import load_catalog
 
-    return _record(next((d for d in load_catalog().defenses if d.id == name), None))
+    return _record(load_catalog().defenses.get(name))
 
 
 def _device(name: str) -> str | None:
-    from tinymlsec.errors import DeviceError
-    from tinymlsec.target.device import load_device
+    from tinymlsec.target.device import list_devices
 
-    try:
-        return _record(load_device(name))
-    except DeviceError:
-        return None
+    return _record(next((d for d in list_devices() if d.id == name), None))
 
 
 def _metric(name: str) -> str | None:
@@ -101,9 +97,16 @@ def _metric(name: str) -> str | None:
 
 
 def _rule(name: str) -> str | None:
-    from tinymlsec.threat.rules import explain_rule
+    from tinymlsec.threat.rules import rules_table_markdown
 
-    return explain_rule(name)
+    lines = rules_table_markdown().splitlines()
+    header, rows = _cells(lines[0]), [_cells(line) for line in lines[2:]]
+    row = next((row for row in rows if row[0].lower() == name.lower()), None)
+    return "\n".join(f"{key}: {value}" for key, value in zip(header, row, strict=True)) if row else None
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split(" | ")]
 
 
 def _record(record: Any) -> str | None:

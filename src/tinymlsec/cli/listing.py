@@ -59,11 +59,10 @@ def _attacks(threat: str | None) -> list[Row]:
 def _threats(layer: str | None) -> list[Row]:
     from tinymlsec.threat.catalog import load_catalog
 
-    catalog = load_catalog()
     return [
         {"id": t.id, "layer": t.layer, "group": t.group, "title": t.title,
          "required attacks": ", ".join(t.required_attacks)}
-        for t in catalog.threats
+        for t in load_catalog().threats.values()
         if layer is None or t.layer == layer.lower()
     ]  # fmt: skip
 
@@ -81,10 +80,17 @@ def _devices(class_: str | None, has: Sequence[str], lacks: Sequence[str], core:
 def _defenses(threat: str | None) -> list[Row]:
     from tinymlsec.threat.catalog import load_catalog
 
+    catalog = load_catalog()
     return [
-        {"id": d.id, "title": d.title, "threats": ", ".join(d.threats), "cost": d.cost, "mark": d.mark}
-        for d in load_catalog().defenses
-        if threat is None or threat.upper() in d.threats
+        {
+            "id": d.id,
+            "title": d.title,
+            "kind": d.kind,
+            "threats": ", ".join(catalog.helped_by(d.id)),
+            "cost": "; ".join(f"{cost.text} [{cost.mark}]" for cost in d.costs),
+        }
+        for d in catalog.defenses.values()
+        if threat is None or threat.upper() in catalog.helped_by(d.id)
     ]
 
 

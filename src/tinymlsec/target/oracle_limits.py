@@ -98,6 +98,11 @@ class Budget:
                 )
             self.spent += count
 
+    def charge(self, count: int) -> None:
+        """Books inferences that an earlier part of the same run has spent; what is left may become nothing."""
+        with self._lock:
+            self.spent += count
+
     def take_seconds(self, seconds: float) -> None:
         """Books time that the runtime took."""
         with self._lock:

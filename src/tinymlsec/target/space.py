@@ -77,7 +77,8 @@ class InputSpace:
         inside = np.clip(values, self.low, self.high)
         if self.is_grid:
             inside = np.rint(inside)
-        return inside.astype(self.code_dtype)
+        codes: Codes = inside.astype(self.code_dtype)
+        return codes
 
     def to_device(self, codes: Codes) -> NDArray[np.generic]:
         """What the runtime is given for these codes; shape kept."""
@@ -157,7 +158,8 @@ class InputSpace:
                 expected=f"x of type {self.code_dtype}",
             )
         codes = np.rint(x.astype(np.float64) / self.scale) + self.zero_point
-        return np.clip(codes, self.low_limit, self.high_limit).astype(self.code_dtype)
+        inside: Codes = np.clip(codes, self.low_limit, self.high_limit).astype(self.code_dtype)
+        return inside
 
     def with_bounds(self, low: float, high: float, source: str) -> InputSpace:
         """The same space between two codes (bounds of the sensor, or the range of the data)."""

@@ -108,7 +108,7 @@ class CleanRun:
         """(n,) True where decision and label agree; all True without labels, when the model's own answer is meant."""
         if self.decisions is None or self.labels is None:
             return np.ones(self.n, dtype=bool)
-        return self.decisions == self.labels
+        return np.equal(self.decisions, self.labels)
 
     @property
     def truth(self) -> NDArray[np.int64]:

@@ -93,7 +93,8 @@ class Victim:
         kind = self.task.kind
         if kind is TaskKind.ANOMALY:
             original = self.space.to_real(codes).reshape(outputs.shape)
-            return np.mean((outputs - original) ** 2, axis=tuple(range(1, outputs.ndim)))[:, None]
+            errors: Scores = np.mean((outputs - original) ** 2, axis=tuple(range(1, outputs.ndim)))
+            return errors[:, None]
         if self.task.frames:
             return outputs.max(axis=1) if kind is TaskKind.DETECTION else outputs[:, -1]
         return outputs
@@ -105,10 +106,10 @@ class Victim:
             ValueError: the task takes no decision (ask `task.decides` first).
         """
         if self.task.kind is TaskKind.CLASSIFICATION:
-            return scores.argmax(axis=1)
+            return np.argmax(scores, axis=1).astype(np.int64)
         if self.task.threshold is None or not self.task.decides:
             raise ValueError(f"a {self.task.kind.value} without a threshold takes no decision")
-        return (scores[:, 0] >= self.task.threshold).astype(np.int64)
+        return np.greater_equal(scores[:, 0], self.task.threshold).astype(np.int64)
 
     def margin(self, scores: Scores, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """How far each input is from a wrong decision; not positive once it is wrong.
@@ -121,6 +122,7 @@ class Victim:
             rows = np.arange(len(scores))
             others = scores.copy()
             others[rows, labels] = -np.inf
-            return scores[rows, labels] - others.max(axis=1)
+            gaps: Scores = scores[rows, labels] - others.max(axis=1)
+            return gaps
         threshold = 0.0 if self.task.threshold is None else self.task.threshold
         return np.where(labels == 1, scores[:, 0] - threshold, threshold - scores[:, 0])

@@ -1,8 +1,9 @@
-"""Requantization constants per operator, computed in the precision in which TensorFlow Lite Micro computes them.
+"""Requantization constants per operator, as TensorFlow Lite Micro computes them: in double precision throughout.
 
-Some kernels multiply and divide scales in double precision, others in single precision and convert afterwards. The
-last bit of a multiplier depends on it, and with it single output elements. Every function names which it is. Read from
-the kernels' preparation code (tflite-micro, 2026) and confirmed against the runtime in the tests.
+The last bit of a multiplier decides single output elements, so the precision in which scales are multiplied and divided
+matters. Confirmed in the tests against the runtime that this project pins (October 2026), on scales chosen so that
+single precision would give other outputs. The kernels' source of August 2026 still divides in single precision in
+FULLY_CONNECTED, SUB, RELU and LEAKY_RELU: firmware built from it can differ in single elements.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _quantize_bound(real: float, scale: float, zero_point: int) -> int:
 def convolution_multipliers(
     input_scale: float, filter_scales: ArrayLike, output_scale: float, channels: int, rounding: Rounding = "double"
 ) -> tuple[Int32Array, Int32Array]:
-    """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, and FULLY_CONNECTED with scales per channel. Double precision.
+    """CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, and FULLY_CONNECTED with scales per channel.
 
     Args:
         input_scale: scale of the input.
@@ -126,7 +127,7 @@ def convolution_multipliers(
 def fully_connected_multiplier(
     input_scale: float, filter_scale: float, output_scale: float, rounding: Rounding = "double"
 ) -> tuple[int, int]:
-    """FULLY_CONNECTED with one filter scale. Double precision.
+    """FULLY_CONNECTED with one filter scale.
 
     Returns:
         multiplier and shift.
@@ -137,32 +138,33 @@ def fully_connected_multiplier(
 def multiply_multiplier(
     scale1: float, scale2: float, output_scale: float, rounding: Rounding = "double"
 ) -> tuple[int, int]:
-    """MUL: multiplier and shift. Double precision."""
+    """MUL: multiplier and shift."""
     return _scalar(_double(scale1) * _double(scale2) / _positive(output_scale), rounding)
 
 
 def rescale_multiplier(input_scale: float, output_scale: float, rounding: Rounding = "double") -> tuple[int, int]:
-    """QUANTIZE from integers, MEAN, SUM: multiplier and shift of input over output scale. Double precision."""
+    """QUANTIZE from integers, MEAN, SUM, RELU, and LEAKY_RELU where the input is not negative: multiplier and shift."""
     return _scalar(_double(input_scale) / _positive(output_scale), rounding)
-
-
-def relu_multiplier(input_scale: float, output_scale: float, rounding: Rounding = "double") -> tuple[int, int]:
-    """RELU, and LEAKY_RELU where the input is not negative: single precision, then quantized."""
-    return _scalar(float(np.float32(input_scale) / np.float32(_positive(output_scale))), rounding)
 
 
 def leaky_relu_multiplier(
     input_scale: float, alpha: float, output_scale: float, rounding: Rounding = "double"
 ) -> tuple[int, int]:
-    """LEAKY_RELU where the input is negative: ``input_scale * alpha / output_scale`` in single precision."""
-    real = np.float32(input_scale) * np.float32(alpha) / np.float32(_positive(output_scale))
-    return _scalar(float(real), rounding)
+    """LEAKY_RELU where the input is negative: multiplier and shift of ``input_scale * alpha / output_scale``."""
+    return _scalar(_double(input_scale) * _double(alpha) / _positive(output_scale), rounding)
 
 
 def add_constants(
     scale1: float, scale2: float, output_scale: float, dtype: str = "int8", rounding: Rounding = "double"
 ) -> AddConstants:
-    """ADD: constants in double precision. The common scale is twice the larger input scale.
+    """ADD and SUB (which subtracts the second product). The common scale is twice the larger input scale.
+
+    Args:
+        scale1: scale of the first input.
+        scale2: scale of the second input.
+        output_scale: scale of the output.
+        dtype: int8 or int16, of all three.
+        rounding: see `tinymlsec.target.tflite.requant`.
 
     Raises:
         ModelFileError: a multiplier of one or more, at which the runtime aborts.
@@ -171,21 +173,6 @@ def add_constants(
     twice = 2 * max(_positive(scale1), _positive(scale2))
     reals = (_double(scale1) / twice, _double(scale2) / twice, twice / (2.0**left_shift * _positive(output_scale)))
     return _add_constants(left_shift, reals, rounding)
-
-
-def sub_constants(
-    scale1: float, scale2: float, output_scale: float, dtype: str = "int8", rounding: Rounding = "double"
-) -> AddConstants:
-    """SUB: as ADD, but the runtime divides in single precision. The second product is subtracted.
-
-    Raises:
-        ModelFileError: a multiplier of one or more, at which the runtime aborts.
-    """
-    left_shift = _left_shift(dtype)
-    first, second = np.float32(_positive(scale1)), np.float32(_positive(scale2))
-    twice = np.float32(2) * max(first, second)
-    output = np.float32(2.0**left_shift) * np.float32(_positive(output_scale))
-    return _add_constants(left_shift, (float(first / twice), float(second / twice), float(twice / output)), rounding)
 
 
 def _left_shift(dtype: str) -> int:
@@ -221,7 +208,7 @@ def softmax_constants(beta: float, input_scale: float, rounding: Rounding = "dou
 
 
 def logistic_constants(input_scale: float) -> TableConstants:
-    """LOGISTIC and TANH on int8: the input in fixed point with four integer bits. Double precision.
+    """LOGISTIC and TANH on int8: the input in fixed point with four integer bits.
 
     Raises:
         ModelFileError: a scale outside of what a shift of 0 to 62 can express.

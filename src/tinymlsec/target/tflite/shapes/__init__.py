@@ -13,16 +13,25 @@ from tinymlsec.target.tflite.shapes.core import (
     Shape,
     ShapeError,
 )
-from tinymlsec.target.tflite.shapes.infer import ShapeMismatch, check_shapes, infer_output_shapes, known_operators
+from tinymlsec.target.tflite.shapes.infer import (
+    OperatorShapes,
+    ShapeMismatch,
+    check_shapes,
+    infer_model,
+    infer_output_shapes,
+    known_operators,
+)
 
 __all__ = [
     "MAX_ELEMENTS",
     "InferredShape",
     "InferredShapes",
+    "OperatorShapes",
     "Shape",
     "ShapeError",
     "ShapeMismatch",
     "check_shapes",
+    "infer_model",
     "infer_output_shapes",
     "known_operators",
 ]

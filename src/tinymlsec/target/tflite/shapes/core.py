@@ -71,11 +71,13 @@ class OpView:
 
     def fail(self, message: str, *, found: object = None, expected: object = None) -> NoReturn:
         """Raises ShapeError for this operator."""
+        op = self.op
         raise ShapeError(
-            f"operator {self.op.index} ({self.op.label}) of subgraph {self.graph.index}: {message}",
-            offset=self.op.offset,
-            found=None if found is None else str(found),
-            expected=None if expected is None else str(expected),
+            f"operator {op.index} ({op.label[:80]}) of subgraph {self.graph.index} has no output shape: {message}",
+            offset=op.offset,
+            found=None if found is None else str(found)[:200],
+            expected=None if expected is None else str(expected)[:200],
+            next_step="convert the model again; do not deploy this file",
         )
 
     def require(self, condition: bool, message: str, *, found: object = None, expected: object = None) -> None:

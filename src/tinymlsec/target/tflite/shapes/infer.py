@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinymlsec.target.tflite.constant import constant as reader_constant
@@ -15,6 +15,7 @@ from tinymlsec.target.tflite.shapes.core import (
     OpView,
     RunTimeShape,
     Shape,
+    ShapeError,
 )
 from tinymlsec.target.tflite.shapes.state import VariableShapes
 from tinymlsec.target.tflite.shapes.table import SHAPE_FUNCTIONS
@@ -32,6 +33,18 @@ class ShapeMismatch:
     inferred: Shape
     offset: int | None = None
     """File offset of the operator."""
+
+
+@dataclass(frozen=True)
+class OperatorShapes:
+    """What inference says of one operator of a model."""
+
+    graph: Subgraph
+    op: Operator
+    shapes: InferredShapes
+    """Empty where there is an error."""
+    error: ShapeError | None = None
+    """Set where the operator admits no output shape."""
 
 
 def known_operators() -> tuple[str, ...]:
@@ -73,19 +86,38 @@ def check_shapes(model: Model, constant: Constant | None = None) -> list[ShapeMi
     Raises:
         ShapeError: the first operator that admits no output shape.
     """
-    lookup, variables = constant or reader_constant, VariableShapes(model)
     found: list[ShapeMismatch] = []
-    for graph in model.subgraphs:
-        for op in graph.operators:
-            found += _mismatches(graph, op, _infer(model, graph, op, lookup, variables))
+    for result in infer_model(model, constant):
+        if result.error is not None:
+            raise result.error
+        found += _mismatches(result)
     return found
 
 
-def _mismatches(graph: Subgraph, op: Operator, inferred: InferredShapes) -> list[ShapeMismatch]:
+def infer_model(model: Model, constant: Constant | None = None) -> Iterator[OperatorShapes]:
+    """Infers the outputs of every operator in file order and goes on after those that admit no shape.
+
+    Args:
+        model: the file.
+        constant: as for `infer_output_shapes`.
+    """
+    lookup, variables = constant or reader_constant, VariableShapes(model)
+    for graph in model.subgraphs:
+        for op in graph.operators:
+            try:
+                yield OperatorShapes(graph, op, _infer(model, graph, op, lookup, variables))
+            except ShapeError as error:
+                yield OperatorShapes(graph, op, (), error)
+
+
+def _mismatches(result: OperatorShapes) -> list[ShapeMismatch]:
+    graph, op = result.graph, result.op
     return [
-        ShapeMismatch(graph.index, op.index, position, graph.tensors[index].shape, result.shape, op.offset)
-        for position, (index, result) in enumerate(zip(op.outputs, inferred, strict=True))
-        if result.shape is not None and 0 <= index < len(graph.tensors) and graph.tensors[index].shape != result.shape
+        ShapeMismatch(graph.index, op.index, position, graph.tensors[index].shape, inferred.shape, op.offset)
+        for position, (index, inferred) in enumerate(zip(op.outputs, result.shapes, strict=True))
+        if inferred.shape is not None
+        and 0 <= index < len(graph.tensors)
+        and graph.tensors[index].shape != inferred.shape
     ]
 
 

@@ -40,7 +40,7 @@ RULES: tuple[Rule, ...] = (
          direction="raise"),
     rule("MDL-17", "M9", {"model.training_data_checked": "yes"}, "MI:L", "MVI:L",
          "Origin and content of training data are verified."),
-    rule("MDL-18", "M6 M7", {"model.private_training": "yes"}, "MAC:H", "MAC:H MAT:P",
+    rule("MDL-18", "M7", {"model.private_training": "yes"}, "MAC:H", "MAC:H MAT:P",
          "Training was differentially private, which bounds what the model remembers of one person."),
     rule("MDL-19", "M6", {"model.private_training": "yes"}, "MC:L", "MVC:L",
          "Differential privacy leaves averages, not records, to reconstruct."),

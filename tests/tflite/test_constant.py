@@ -121,3 +121,10 @@ def test_no_elements_is_a_constant_without_bytes() -> None:
     assert array.shape == (0,)
     assert array.dtype == np.int32
     assert constant(model_with((), "INT32", bytes(4)), model_with((), "INT32", bytes(4)).main.tensors[0]).shape == ()
+
+
+def test_dimensions_that_no_array_can_have() -> None:
+    model = model_with((0, 2**31 - 1, 2**31 - 1), "INT8", b"")
+    with pytest.raises(ModelFileError, match="impossible dimensions") as caught:
+        constant(model, model.main.tensors[0])
+    assert caught.value.offset == model.main.tensors[0].offset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from tinymlsec.errors import ModelFileError
 from tinymlsec.target.tflite.graph import Model, Tensor
 from tinymlsec.target.tflite.schema import byte_size, element_dtype
+
+_MOST_ELEMENTS = 1 << 59
+"""NumPy refuses shapes whose dimensions, zeros left out, multiply to more bytes than an address can count."""
 
 
 def constant(model: Model, tensor: Tensor) -> NDArray[Any] | None:
@@ -28,24 +31,31 @@ def constant(model: Model, tensor: Tensor) -> NDArray[Any] | None:
         numbers (string, resource, variant).
 
     Raises:
-        ModelFileError: the buffer does not hold as many bytes as shape and type ask for.
+        ModelFileError: the buffer does not hold as many bytes as shape and type ask for, or no array can have the shape.
     """
     buffer = model.buffers[tensor.buffer]
     elements = math.prod(tensor.shape)
     expected = byte_size(tensor.dtype, elements)
     if expected is None or tensor.sparse or tensor.is_variable or (len(buffer.data) == 0 and elements > 0):
         return None
+    offset = tensor.offset if buffer.offset is None else buffer.offset
     if len(buffer.data) != expected:
-        raise ModelFileError(
-            f"constant tensor {tensor.index} ({tensor.name[:80]}) has the wrong number of bytes",
-            offset=buffer.offset if buffer.offset is not None else tensor.offset,
-            found=f"{len(buffer.data)} bytes in buffer {tensor.buffer}",
-            expected=f"{expected} bytes for {tensor.dtype}{list(tensor.shape)}",
-            next_step="convert the model again; do not deploy this file",
-        )
+        _refuse(tensor, offset, "the wrong number of bytes", f"{len(buffer.data)} bytes", f"{expected} bytes")
+    if math.prod(dimension or 1 for dimension in tensor.shape) >= _MOST_ELEMENTS:
+        _refuse(tensor, offset, "impossible dimensions", f"{list(tensor.shape)}", "dimensions that fit in memory")
     array = _decode(buffer.data, tensor.dtype, elements).reshape(tensor.shape)
     array.flags.writeable = False
     return array
+
+
+def _refuse(tensor: Tensor, offset: int | None, what: str, found: str, expected: str) -> NoReturn:
+    raise ModelFileError(
+        f"constant tensor {tensor.index} ({tensor.name[:80]}) has {what}",
+        offset=offset,
+        found=f"{found}, buffer {tensor.buffer}",
+        expected=f"{expected} for {tensor.dtype}{list(tensor.shape)}",
+        next_step="convert the model again; do not deploy this file",
+    )
 
 
 def _decode(data: bytes | memoryview, dtype: str, elements: int) -> NDArray[Any]:

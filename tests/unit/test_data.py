@@ -31,7 +31,7 @@ def test_reads_samples_labels_and_names(tmp_path: Path) -> None:
     assert data.class_names == ("a", "b")
 
 
-@pytest.mark.parametrize("shape", [(3, 2, 2), (3, 1, 2, 2), (3, 4)])
+@pytest.mark.parametrize("shape", [(3, 2, 2), (3, 1, 2, 2), (3, 2, 2, 1), (3, 4)])
 def test_batch_dimension_and_flat_samples_are_understood(tmp_path: Path, shape: tuple[int, ...]) -> None:
     data = load_dataset(save(tmp_path / "d.npz", x=np.zeros(shape, np.int8)), SPACE, frames=False)
     assert data.x.shape == (3, 2, 2)

@@ -94,12 +94,10 @@ def _fit(x: NDArray[np.generic], space: InputSpace, frames: bool) -> NDArray[np.
     if len(x) == 0:
         raise DataError("x holds no samples", found=f"shape {x.shape}")
     tail = x.shape[lead:]
-    if tail == wanted:
-        return x
-    if tail == (1, *wanted):
+    same = tuple(d for d in tail if d != 1) == tuple(d for d in wanted if d != 1)  # batch or channel of 1 left out
+    flat = x.ndim == lead + 1 and tail[0] == int(np.prod(wanted, dtype=object))
+    if same or flat:
         return x.reshape(x.shape[:lead] + wanted)
-    if np.prod(tail, dtype=object) == np.prod(wanted, dtype=object) and x.ndim == lead + 1:
-        return x.reshape(x.shape[:lead] + wanted)  # samples stored flat
     steps = "steps, " if frames else ""
     raise DataError(
         "the samples do not have the model's input shape",

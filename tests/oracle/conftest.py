@@ -39,7 +39,7 @@ def pair() -> Iterator[OraclePool]:
 @pytest.fixture
 def brisk() -> Iterator[OraclePool]:
     """One worker with short patience, for tests that harm it."""
-    with OraclePool(1, Limits(seconds_per_call=1.0)) as made:
+    with OraclePool(1, Limits(seconds_per_call=1.5)) as made:
         yield made
 
 

@@ -117,14 +117,15 @@ def test_worker_with_the_least_memory():
         (
             "self.channel.send({'ok': 'run', 'n': request['n'] + 1}, (worker.np.zeros(8, 'u1'),))",
             OracleError,
-            "are due",
+            "breaks the protocol",
         ),
         ("os.write(self.channel.sink, b'nonsense' * 99)", OracleError, "breaks the protocol"),
         ("os.write(os.open('.', os.O_TMPFILE | os.O_WRONLY), b'x')", OracleRejected, "File too large"),
     ],
 )
 def test_runtime_that_went_wrong(patched_worker, code, kind, text):
-    with OraclePool(1, Limits(seconds_per_call=0.5), command=patched_worker(code)) as pool:
+    patience = 0.5 if kind is OracleTimeout else 10.0  # a busy machine must not turn a crash into a hang
+    with OraclePool(1, Limits(seconds_per_call=patience), command=patched_worker(code)) as pool:
         with pytest.raises(kind, match=text) as caught:
             pool.open(relu(1, 2)).run(np.zeros((1, 2), np.float32))
         assert type(caught.value) is kind

@@ -133,6 +133,17 @@ def test_idle_worker_that_died_is_replaced():
         assert pool.restarts == 1
 
 
+def test_renewed_workers_hold_nothing_of_before():
+    with OraclePool(1, Limits(restarts=0)) as pool:
+        handle = pool.open(relu(1, 2))
+        before = pool.pids
+        pool.renew()
+        assert pool.pids == []
+        assert handle.run(np.float32([[-1, 1]])).tolist() == [[0, 1]]
+        assert pool.pids != before
+        assert pool.restarts == 0
+
+
 def test_restarts_are_bounded():
     with OraclePool(1, Limits(restarts=1, seconds_per_call=0.2)) as pool:
         for message in ("did not answer", "did not answer", "died too often"):
@@ -163,12 +174,13 @@ def test_a_callback_cannot_use_the_oracle(pair):
 
 def test_a_forked_child_lets_go_of_the_workers(pair):
     handle = pair.open(relu(1, 2))
+    before = pair.pids
     pid = os.fork()
     if pid == 0:
         os._exit(0 if pair.pids == [] else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert handle.run(np.float32([[-1, 1]])).tolist() == [[0, 1]]
-    assert len(pair.pids) == 2
+    assert pair.pids == before != []
 
 
 def test_platform_without_the_runtime(monkeypatch):

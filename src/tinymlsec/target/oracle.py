@@ -104,6 +104,16 @@ class OraclePool:
         self.closed = True
         _end_all(self._slots)
 
+    def renew(self) -> None:
+        """Ends all workers; the next call starts new ones.
+
+        A damaged model may write over memory of its worker without crashing it, and the models beside it would answer
+        wrongly from then on. Whoever runs a healthy model after damaged ones can rule that out by this call.
+        """
+        with self.guard(None):
+            _end_all(self._slots)
+            self._started = False
+
     @property
     def workers(self) -> int:
         """Number of worker processes."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from tinymlsec.target.deployment import Deployment
 from tinymlsec.threat import priority as p
 from tinymlsec.threat.catalog import load_catalog
-from tinymlsec.threat.facts import collect_facts
+from tinymlsec.threat.facts import collect_facts, fact_order
 from tinymlsec.threat.outcome import outcome_of
 from tinymlsec.threat.potential import from_estimate, rating_of
 from tinymlsec.threat.records import Priority, ThreatOutcome
+from tinymlsec.threat.rules import rules_for
 from tinymlsec.threat.scoring import score_facts
 
 CATALOG = load_catalog()
@@ -105,6 +107,31 @@ def test_protection_lowers_priority() -> None:
     found = priority("H9", fused)
     assert "made harder by facts (AC, AT)" in found.feasibility.reason
     assert found.value < priority("H9").value
+
+
+def test_better_protection_never_raises_priority() -> None:
+    rng, order = random.Random(5), fact_order()
+    for _ in range(60):
+        threat = rng.choice(list(CATALOG.threats.values()))
+        device_class = rng.choice(list(threat.vectors))
+        facts = {name: rng.choice((*values, "unknown")) for name, values in order.items()}
+        known, potential = outcome_of(threat, device_class, []), from_estimate(threat.estimate)
+        read = {name for one in rules_for(threat.id) for name, _ in one.when} | {"access.physical", "access.lab_access"}
+        for name in sorted(read):
+            values = []
+            for value in order[name]:
+                changed = {**facts, name: value}
+                card = score_facts(threat, device_class, changed, known)
+                values.append(p.priority_of(threat, card, potential, known, changed).value)
+            assert values == sorted(values), (threat.id, device_class, name)
+
+
+def test_closing_a_software_path_of_a_device_in_the_open_does_not_raise_priority() -> None:
+    facts = {"access": {"physical": "public"}, "interfaces": {"network_exposure": "none"}}
+    values = [
+        priority("S4", {**facts, "update": {"channel": channel}}).value for channel in ("none", "local", "server")
+    ]
+    assert values == sorted(values)
 
 
 def test_better_access_control_never_raises_priority() -> None:

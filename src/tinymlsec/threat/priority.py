@@ -25,9 +25,10 @@ FORMULA = "priority = 100 x severity x feasibility x asset at stake"
 POTENTIAL_WEIGHT: dict[Rating, float] = {
     Rating.BASIC: 1.0, Rating.ENHANCED_BASIC: 0.8, Rating.MODERATE: 0.6, Rating.HIGH: 0.4, Rating.BEYOND_HIGH: 0.2,
 }  # fmt: skip
-REACH_WEIGHT: dict[str, float] = {"N": 1.0, "A": 0.9, "L": 0.8, "P": 0.7}
-REACH_IN_THE_OPEN = 0.9
-"""Reach of a physical attack on a device that anyone can touch, or that an attacker can get and keep."""
+REACH_WEIGHT: dict[str, float] = {"N": 1.0, "A": 0.9, "L": 0.85, "P": 0.6}
+REACH_IN_THE_OPEN = 0.85
+"""Reach of a physical attack on a device that anyone can touch, or that an attacker can get and keep. Not above that of
+local code, or a fact that closes a software path would raise priority."""
 HINDRANCE = 0.6
 ASSET_WEIGHT: dict[str, float] = {"high": 1.0, "medium": 0.7, UNKNOWN: 0.7, "low": 0.4, "none": 0.1}
 

@@ -147,19 +147,12 @@ def test_same_content_gives_the_same_bytes() -> None:
     assert rich().tobytes() == rich().tobytes()
 
 
-def test_ranges_of_quantization_and_odd_lengths_survive() -> None:
-    model = rich().build()
+@pytest.mark.parametrize(("scales", "zeros"), [(1, 2), (1, 0), (0, 0), (0, 1)])
+def test_ranges_of_quantization_and_odd_lengths_survive(scales: int, zeros: int) -> None:
     quantization = Quantization(
-        np.array([0.5], np.float32),
-        np.array([1, 2], np.int64),
-        3,
-        np.array([-1.0], np.float32),
-        np.array([], np.float32),
+        np.ones(scales, np.float32), np.ones(zeros, np.int64), 3, np.array([-1.0], np.float32), np.empty(0, np.float32)
     )
-    tensors = (dataclasses.replace(model.main.tensors[0], quantization=quantization), *model.main.tensors[1:])
-    model = dataclasses.replace(
-        model, subgraphs=(dataclasses.replace(model.main, tensors=tensors), *model.subgraphs[1:])
-    )
+    model = with_tensor(quantization=quantization)
     assert plain(read_model(write_model(model))) == plain(model)
 
 

@@ -95,7 +95,8 @@ def _quantization(quantization: Quantization | None) -> Values | None:
         "min": quantization.minimum,
         "max": quantization.maximum,
         "scale": quantization.scale if quantization.scale.size else None,
-        "zero_point": quantization.zero_point if quantization.zero_point.size else None,
+        # Absent zero points read back as one zero per scale, so an empty vector beside scales must stay one.
+        "zero_point": quantization.zero_point if quantization.scale.size or quantization.zero_point.size else None,
         "quantized_dimension": quantization.dimension,
     }
 

@@ -31,7 +31,7 @@ def constant(model: Model, tensor: Tensor) -> NDArray[Any] | None:
         numbers (string, resource, variant).
 
     Raises:
-        ModelFileError: the buffer does not hold as many bytes as shape and type ask for, or no array can have the shape.
+        ModelFileError: the buffer does not hold as many bytes as shape and type ask for, or the shape is impossible.
     """
     buffer = model.buffers[tensor.buffer]
     elements = math.prod(tensor.shape)

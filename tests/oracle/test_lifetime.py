@@ -28,9 +28,8 @@ from oracle.oracle_models import endless, relu
 from tinymlsec.target.oracle import OraclePool
 pool = OraclePool(2)
 handle = pool.open(endless())
-handle.run(np.zeros((80, 1), bool))
-print(*pool.pids, flush=True)
 try:
+    print(*pool.pids, flush=True)
     handle.run(np.ones((80, 1), bool))
 except KeyboardInterrupt:
     print("interrupted", len(pool.pids), pool.open(relu(1, 2)).run(np.float32([[-1, 1]])).tolist(), flush=True)
@@ -55,6 +54,18 @@ def wait_until_gone(pids, seconds=5.0):
         time.sleep(0.02)
 
 
+def wait_until_busy(pids, ticks=5, seconds=30.0):
+    """Until each process has used some more processor time: the inference that never ends has begun."""
+
+    def used(pid):
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11])
+
+    start, end = {pid: used(pid) for pid in pids}, time.monotonic() + seconds
+    while any(used(pid) < start[pid] + ticks for pid in pids):
+        assert time.monotonic() < end, "the workers do nothing"
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def hanging_parent():
     """A process whose two workers hang in an inference, in a process group of its own."""
@@ -66,7 +77,7 @@ def hanging_parent():
     assert parent.stdout is not None
     pids = [int(word) for word in parent.stdout.readline().split()]
     assert len(pids) == 2
-    time.sleep(0.2)
+    wait_until_busy(pids)
     yield parent, pids
     parent.kill()
     parent.wait()

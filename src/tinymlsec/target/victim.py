@@ -109,7 +109,8 @@ class Victim:
             return np.argmax(scores, axis=1).astype(np.int64)
         if self.task.threshold is None or not self.task.decides:
             raise ValueError(f"a {self.task.kind.value} without a threshold takes no decision")
-        return np.greater_equal(scores[:, 0], self.task.threshold).astype(np.int64)
+        reached: NDArray[np.int64] = np.greater_equal(scores[:, 0], self.task.threshold).astype(np.int64)
+        return reached
 
     def margin(self, scores: Scores, labels: NDArray[np.int64]) -> NDArray[np.float64]:
         """How far each input is from a wrong decision; not positive once it is wrong.

@@ -32,8 +32,8 @@ def escape(text: str, limit: int = 300) -> str:
     safe = _MARKUP.sub(r"\\\1", clean(text, limit))
     safe = _EDGE_UNDERSCORE.sub(r"\\_", safe)
     # links, mentions and issue numbers are made from plain text, too; these show the same and make none
-    safe = safe.replace("://", "&#58;//").replace("www.", "www&#46;")
-    return _REFERENCE.sub(r"\g<0><!-- -->", safe)
+    safe = _REFERENCE.sub(r"\g<0><!-- -->", safe)
+    return safe.replace("://", "&#58;//").replace("www.", "www&#46;")
 
 
 def code(text: str, limit: int = 80) -> str:

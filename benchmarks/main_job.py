@@ -2,8 +2,8 @@
 
     python benchmarks/main_job.py [--runs 5] [--only kws,ic,...]
 
-Needs ../shared/data beside the repository. Prints a Markdown table: wall-clock and processor time (median), peak memory of
-the largest process, and what the run found. Run it on an otherwise idle machine.
+Needs ../shared/data beside the repository. Prints a Markdown table: wall-clock and processor time (median), peak memory
+of the largest process, and what the run found. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations

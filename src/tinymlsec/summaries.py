@@ -6,12 +6,11 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-
 from tinymlsec.run_record import DataSummary, ModelSummary, TaskSummary
 from tinymlsec.target.target import MAX_CLEAN_SAMPLES, Target
 from tinymlsec.target.tflite.facts import numeric_kind
 from tinymlsec.target.tflite.graph import Model, Tensor
+from tinymlsec.target.tflite.schema import BITS
 
 LIBRARIES = ("numpy", "pydantic", "cvss", "tflite-micro")
 
@@ -57,13 +56,10 @@ def summarize_model(target: Target) -> ModelSummary | None:
 
 
 def _parameters(model: Model) -> int:
-    constants = {
-        t.buffer: int(np.prod(t.shape, dtype=np.int64))
-        for g in model.subgraphs
-        for t in g.tensors
-        if 0 < t.buffer < len(model.buffers) and len(model.buffers[t.buffer].data)
-    }
-    return sum(constants.values())
+    """Constant values by what the buffers hold; a shape may claim anything."""
+    bits = {t.buffer: BITS.get(t.dtype, 0) for g in model.subgraphs for t in g.tensors}
+    sizes = ((8 * len(model.buffers[b].data), width) for b, width in bits.items() if 0 < b < len(model.buffers))
+    return sum(size // width for size, width in sizes if width)
 
 
 def _describe(tensor: Tensor) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _fit(x: NDArray[np.generic], space: InputSpace, frames: bool) -> NDArray[np.
         raise DataError("x holds no samples", found=f"shape {x.shape}")
     tail = x.shape[lead:]
     same = tuple(d for d in tail if d != 1) == tuple(d for d in wanted if d != 1)  # batch or channel of 1 left out
-    flat = x.ndim == lead + 1 and tail[0] == int(np.prod(wanted, dtype=object))
+    flat = x.ndim == lead + 1 and tail[0] == math.prod(wanted)
     if same or flat:
         return x.reshape(x.shape[:lead] + wanted)
     steps = "steps, " if frames else ""

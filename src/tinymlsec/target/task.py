@@ -5,10 +5,10 @@ One table (`TASKS`) answers these questions for every attack. An attack that has
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tinymlsec._lazy import np
 from tinymlsec.target.tflite.graph import Model
 
 
@@ -105,7 +105,7 @@ def task_from_graph(model: Model) -> Task:
         if produced_by.get(tensor) not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE"):
             break
         tensor = source.get(tensor, -1)
-    last, outputs = produced_by.get(tensor, ""), int(np.prod(shape_out, dtype=np.int64))
+    last, outputs = produced_by.get(tensor, ""), math.prod(shape_out)
     if any(op.name == "CUSTOM" for op in graph.operators) and last not in ("SOFTMAX", "LOGISTIC"):
         return Task(TaskKind.UNKNOWN, "custom operators and no decision at the end", frames)
     if last == "SOFTMAX" and outputs >= 2:

@@ -6,6 +6,7 @@ are others, all on the same runtime.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class Victim:
         self._handle: ModelHandle | None = None
         output = model.main.tensors[model.main.outputs[0]]
         self.output_scale, self.output_zero_point = scale_and_zero_point(output.quantization)
-        self.classes = int(np.prod(output.shape[1:] or (1,), dtype=np.int64))
+        self.classes = math.prod(output.shape[1:])
 
     @property
     def handle(self) -> ModelHandle:

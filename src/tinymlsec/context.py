@@ -57,7 +57,14 @@ class Context:
         return Artifact(name=name, sha256=digest, media_type=media_type, size=len(data), description=description)
 
     def save_arrays(self, name: str, description: str = "", **arrays: NDArray[np.generic]) -> Artifact:
-        """Keep arrays as an .npz without pickles; the same arrays give the same bytes."""
+        """Keep arrays as an .npz without pickles; the same arrays give the same bytes.
+
+        Raises:
+            ValueError: an array of objects, which only a pickle could hold.
+        """
+        objects = [key for key, array in arrays.items() if array.dtype.hasobject]
+        if objects:
+            raise ValueError(f"arrays of objects are not kept: {', '.join(objects)}")
         stream = io.BytesIO()
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
+        np.savez_compressed(stream, **arrays)  # its allow_pickle came with NumPy 2.1; before, it would be one more array
         return self.save(name, stream.getvalue(), "application/x-npz", description)

@@ -65,7 +65,7 @@ class Victim:
 
         Args:
             codes: (n, *sample_shape), or (n, steps, *sample_shape) for a model with state.
-            progress: called with the number of inferences done since the last call.
+            progress: called with the number of inferences done so far.
 
         Returns:
             (n, ...) or (n, steps, ...) in the output's own type.
@@ -114,7 +114,9 @@ class Victim:
         return reached
 
     def margin(self, scores: Scores, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """How far each input is from a wrong decision; not positive once it is wrong.
+        """How far each input is from a wrong decision; negative once it is wrong.
+
+        Zero is a tie, which the coarse scores of an int8 model often give: ask `decisions` which way it goes.
 
         Args:
             scores: (n, classes) or (n, 1).

@@ -104,6 +104,11 @@ def test_every_threat_is_in_the_matrix_with_its_detail(report: Report, page: Pag
     assert all(e.children[0].tag == "summary" for e in page.all("details"))
 
 
+def test_names_what_to_test_next(page: Page) -> None:
+    text = next(e.words for e in page.all("p") if e.words.startswith("Most urgent of the untested"))
+    assert text.index("H11") < text.index("S7") < text.index("M3")
+
+
 def test_outcome_is_a_word_with_a_sign(page: Page) -> None:
     row = next(e for e in page.all("tr") if "#M2" in _targets(page, e))
     assert "✕ Demonstrated" in row.words

@@ -103,5 +103,5 @@ def test_markdown_names_every_gap() -> None:
     assert "`pgd` skipped" in text
     assert "`cpa-weights` error" in text
     assert "`late` not reached" in text
-    assert "Untested, which is not a pass (37)" in text
+    assert "Untested, which is not a pass (37, most urgent first)" in text
     assert len(all_evidence()) == 6

@@ -239,8 +239,14 @@ def _control(control: Control) -> ControlView:
     failed = Word("failed", "not as it must be", "✕", "bad", "")
     what = {"positive": "the known-weak twin must fall", "negative": "the twin without the weakness must stand"}
     numbers = "; ".join(f"{row.name} {row.value}" for row in metric_rows(control.metrics[:4]))
-    detail = ". ".join(text.rstrip(".") for text in (what[control.kind], control.detail, numbers) if text)
+    detail = "; ".join(text.rstrip(".") for text in (what[control.kind], control.detail, numbers) if text)
     return ControlView(control.kind, control.twin, worked if control.succeeded else failed, f"{detail}.")
+
+
+def _reason(evidence: Evidence) -> str:
+    """The reason of the verdict, unless the summary says the same."""
+    reason = evidence.verdict.reason
+    return "" if reason[:40].lower() in evidence.summary.lower() else reason
 
 
 def _effort(evidence: Evidence) -> tuple[tuple[str, str], ...]:
@@ -311,7 +317,7 @@ def evidence_view(evidence: Evidence, shown_under: str, limits: Limits, ink: Ink
         summary=evidence.summary,
         shown_under=shown_under,
         full=True,
-        verdict_reason=evidence.verdict.reason,
+        verdict_reason=_reason(evidence),
         metrics=metric_rows(evidence.metrics[: limits.rows]),
         more_metrics=f"{number_of(more_metrics, 'further metric')} in report.json." if more_metrics > 0 else "",
         chance_text=chance_text(evidence.chance, evidence.metrics),

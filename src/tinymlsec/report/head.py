@@ -59,7 +59,7 @@ def _model(run: RunRecord, limits: Limits) -> Card:
 
 
 def _device(run: RunRecord, limits: Limits) -> Card:
-    facts = ("Device facts that scoring used", _items(run.device, limits.rows * 3))
+    facts = ("Device record as it was used", _items(run.device, limits.rows * 3))
     reasons = tuple(run.class_reasons)
     if run.device_id is None:
         text = "No device was named: nothing about its memories, speed and protections is known."

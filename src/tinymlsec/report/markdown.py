@@ -103,7 +103,7 @@ def _threats(views: tuple[ThreatView, ...]) -> Iterator[str]:
         yield ""
     untested = [view.id for view in views if view.outcome == "untested"]
     if untested:
-        yield f"Untested, which is not a pass ({len(untested)}): {', '.join(untested)}."
+        yield f"Untested, which is not a pass ({len(untested)}, most urgent first): {', '.join(untested)}."
 
 
 def _skipped(report: Report) -> Iterator[str]:

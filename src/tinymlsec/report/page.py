@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tinymlsec.report.records import Coverage, Report, WorstFinding
     from tinymlsec.run_record import RunRecord
 
+_URGENT = 3
+"""Untested threats named below the list of the worst."""
 _TODO = 8
 """Things to do that one threat lists."""
 
@@ -101,6 +103,8 @@ class Page:
     outcomes: dict[str, int]
     matrix: tuple[LayerView, ...]
     worst: tuple[WorstView, ...]
+    urgent: tuple[ThreatView, ...]
+    """Untested threats of the highest priority."""
     formula: str
     threats: tuple[ThreatView, ...]
     gaps: tuple[Gap, ...]
@@ -200,6 +204,7 @@ def page_of(report: Report, limits: Limits, trimmed: str = "") -> Page:
         outcomes=report.summary.outcomes,
         matrix=matrix_of(threats),
         worst=tuple(WorstView(w, by_id[w.threat], OUTCOMES[w.outcome]) for w in report.summary.worst),
+        urgent=tuple(t for t in threats if t.outcome == "untested")[:_URGENT],
         formula=next((t.formula for t in threats if t.formula), ""),
         threats=threats,
         gaps=gaps_of(report, threats, limits),

@@ -66,5 +66,6 @@ class Context:
         if objects:
             raise ValueError(f"arrays of objects are not kept: {', '.join(objects)}")
         stream = io.BytesIO()
-        np.savez_compressed(stream, **arrays)  # its allow_pickle came with NumPy 2.1; before, it would be one more array
+        # Its option allow_pickle came with NumPy 2.1; before, it would be one more array.
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         return self.save(name, stream.getvalue(), "application/x-npz", description)

@@ -65,7 +65,7 @@ class Victim:
 
         Args:
             codes: (n, *sample_shape), or (n, steps, *sample_shape) for a model with state.
-            progress: called with the number of inferences done so far.
+            progress: called with the number of inferences done since the last call.
 
         Returns:
             (n, ...) or (n, steps, ...) in the output's own type.
@@ -107,7 +107,8 @@ class Victim:
             ValueError: the task takes no decision (ask `task.decides` first).
         """
         if self.task.kind is TaskKind.CLASSIFICATION:
-            return np.argmax(scores, axis=1).astype(np.int64)
+            best: NDArray[np.int64] = np.argmax(scores, axis=1).astype(np.int64)
+            return best
         if self.task.threshold is None or not self.task.decides:
             raise ValueError(f"a {self.task.kind.value} without a threshold takes no decision")
         reached: NDArray[np.int64] = np.greater_equal(scores[:, 0], self.task.threshold).astype(np.int64)

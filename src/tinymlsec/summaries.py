@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from tinymlsec.run_record import DataSummary, ModelSummary, TaskSummary
 from tinymlsec.target.target import MAX_CLEAN_SAMPLES, Target
-from tinymlsec.target.tflite.facts import numeric_kind
-from tinymlsec.target.tflite.graph import Model, Tensor
-from tinymlsec.target.tflite.schema import BITS
+from tinymlsec.target.tflite.facts import numeric_kind, parameter_count
+from tinymlsec.target.tflite.graph import Tensor
 
 LIBRARIES = ("numpy", "pydantic", "cvss", "tflite-micro")
 
@@ -31,6 +31,11 @@ def host_facts() -> dict[str, str]:
     return {"system": platform.system(), "machine": platform.machine(), "cpus": str(os.cpu_count() or 1)}
 
 
+def printable(name: str) -> str:
+    """A file name for records: bounded, and bytes that are no UTF-8 (lone surrogates) become question marks."""
+    return name[:200].encode("utf-8", "replace").decode()
+
+
 def summarize_model(target: Target) -> ModelSummary | None:
     """The model in a few facts."""
     model = target.model
@@ -40,12 +45,12 @@ def summarize_model(target: Target) -> ModelSummary | None:
     runtime = f"tflite-micro {library_versions()['tflite-micro']}"
     reasons = [text for text in target.obstacles.values() if text]
     return ModelSummary(
-        name=target.name[:200],
+        name=printable(target.name),
         sha256=target.model_digest,
         size=len(target.data),
         kind=numeric_kind(model),
         operators=sum(len(g.operators) for g in model.subgraphs),
-        parameters=_parameters(model),
+        parameters=parameter_count(model),
         inputs=tuple(_describe(main.tensors[t]) for t in main.inputs[:16]),
         outputs=tuple(_describe(main.tensors[t]) for t in main.outputs[:16]),
         custom_operators=tuple(sorted({op.label[:80] for op in main.operators if op.name == "CUSTOM"})),
@@ -53,13 +58,6 @@ def summarize_model(target: Target) -> ModelSummary | None:
         runtime=runtime if target.victim is not None or not reasons else f"{runtime}; {reasons[0]}",
         runs=target.victim is not None,
     )
-
-
-def _parameters(model: Model) -> int:
-    """Constant values by what the buffers hold; a shape may claim anything."""
-    bits = {t.buffer: BITS.get(t.dtype, 0) for g in model.subgraphs for t in g.tensors}
-    sizes = ((8 * len(model.buffers[b].data), width) for b, width in bits.items() if 0 < b < len(model.buffers))
-    return sum(size // width for size, width in sizes if width)
 
 
 def _describe(tensor: Tensor) -> str:
@@ -90,7 +88,7 @@ def summarize_data(target: Target) -> DataSummary | None:
     if data is None:
         return None
     return DataSummary(
-        path=os.path.basename(data.path),  # noqa: PTH119 - the folder is nobody's business but the user's
+        path=printable(Path(data.path).name),  # the folder is nobody's business but the user's
         sha256=data.digest,
         samples=data.n,
         used=min(data.n, MAX_CLEAN_SAMPLES),

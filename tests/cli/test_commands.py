@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -101,6 +102,15 @@ def test_fail_on_makes_a_gate(call, digits) -> None:  # type: ignore[no-untyped-
     common = ("assess", digits.model, "--only", "static-extraction", "--quiet", "--format", "json")
     assert call(*common, "-o", "a", "--fail-on", "low").returncode == 1
     assert call(*common, "-o", "b").returncode == 0
+
+
+@needs_runtime
+def test_a_file_name_that_is_no_utf8_is_no_obstacle(call, digits, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    odd = tmp_path / os.fsdecode(b"model-\xff.tflite")
+    odd.write_bytes(digits.model.read_bytes())
+    done = call("assess", odd, "--only", "static-extraction", "-o", "run", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert "model-?.tflite" in (tmp_path / "run" / "report.html").read_text()
 
 
 @needs_runtime

@@ -32,8 +32,8 @@ def plain(text: str, limit: int = 200) -> str:
 
 
 def command_line() -> str:
-    """The command as it was typed, for the report."""
-    return shlex.join(["tinymlsec", *sys.argv[1:]])
+    """The command as it was typed, for the report; bytes that are no UTF-8 become question marks."""
+    return shlex.join(["tinymlsec", *sys.argv[1:]]).encode("utf-8", "replace").decode()
 
 
 @contextmanager
@@ -65,15 +65,22 @@ def say_evidence(evidence: Evidence) -> None:
 def say_summary(assessment: Assessment, reports: dict[str, Path], *, worst: int = 3) -> None:
     """The closing lines of an assessment: what it shows, the worst findings, where the report is."""
     from tinymlsec.report.view import build_report, worst_findings
+    from tinymlsec.threat.records import ThreatOutcome
 
     out = console()
     report = build_report(assessment.run, assessment.evidence, assessment.threats)
     out.print()
     out.print(report.summary.coverage)
     out.print()
-    out.print(f"The {worst} worst findings:")
-    for number, item in enumerate(worst_findings(report, worst), start=1):
-        out.print(f"  {number}. {plain(item.headline, 300)}")
+    found = [item.headline for item in worst_findings(report, worst)]
+    untested = [
+        f"{t.threat} {t.title} (not tested; by facts alone CVSS 4.0 {t.scorecard.v40_bte.score} {t.severity.value})"
+        for t in report.threats
+        if t.outcome is ThreatOutcome.UNTESTED and t.scorecard
+    ]
+    out.print(f"The {worst} worst findings, the most urgent untested threats where fewer were found:")
+    for number, headline in enumerate([*found, *untested][:worst], start=1):
+        out.print(f"  {number}. {plain(headline, 300)}")
     out.print()
     for kind, path in reports.items():
         out.print(f"{kind + ':':<9}{path}")

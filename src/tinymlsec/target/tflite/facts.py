@@ -92,6 +92,11 @@ def _tensor_buffers(model: Model) -> set[int]:
     return {t.buffer for g in model.subgraphs for t in g.tensors if len(model.buffers[t.buffer].data)}
 
 
+def parameter_count(model: Model) -> int:
+    """Weights and biases, number of values by the shapes that the file declares."""
+    return sum(_parameter_buffers(model).values())
+
+
 def _parameter_buffers(model: Model) -> dict[int, int]:
     """Elements by buffer of all constants that are weights or biases: floats, small integers, or quantized."""
     parameters: dict[int, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from tinymlsec import __version__
 from tinymlsec.baseline import measure_baseline
+from tinymlsec.capabilities import Capability
 from tinymlsec.context import Progress, silent
 from tinymlsec.errors import BudgetExceeded, OracleError, RunFolderError
 from tinymlsec.evidence import Evidence
@@ -137,15 +139,22 @@ class _Run:
             self.store.artifacts if self.store else None, progress,
         )  # fmt: skip
         done = {e.key for e in self.evidence}
+        open_units = [unit for unit in self.units if unit.key not in done]
         try:
-            for unit in self.units:
-                if unit.key not in done:
-                    self._keep(run_unit(unit, bench), on_evidence)
+            self._ask_clean(open_units)
+            for unit in open_units:
+                self._keep(run_unit(unit, bench), on_evidence)
         except KeyboardInterrupt:
             self._save(RunStatus.INTERRUPTED)
             raise
         self._save(RunStatus.COMPLETE)
         return conclude(self.record, self.evidence, self.store.folder if self.store else None)
+
+    def _ask_clean(self, units: Sequence[Unit]) -> None:
+        """Ask for the clean answers before any unit runs, so that a resumed unit counts the same inferences."""
+        if any(unit.skip is None for unit in units) and Capability.DATA in self.target.capabilities:
+            with contextlib.suppress(BudgetExceeded, OracleError):  # the attacks meet the same obstacle and say so
+                self.target.clean  # noqa: B018 - asked once and kept
 
     def _keep(self, evidence: Evidence, on_evidence: OnEvidence | None) -> None:
         self.evidence.append(evidence)

@@ -75,8 +75,9 @@ def test_interrupt_is_a_state_and_exit_130(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with subprocess.Popen(command(folder, "--set=square.max_queries=100000"), stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
-        while not (folder / "evidence.jsonl").exists() and time.monotonic() < deadline:
+        while not (folder / "run.json").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
+        time.sleep(0.5)  # into the first attack
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

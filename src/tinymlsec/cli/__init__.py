@@ -56,8 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; run the same command with --resume to go on", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; nothing more to say
         sys.exit(0)
@@ -67,4 +66,6 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         show()
         sys.exit(int(getattr(error, "exit_code", 2)))
+    if code == EXIT_INTERRUPTED:
+        typer.echo("interrupted; the same command with -o RUN_DIR --resume goes on", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -87,7 +87,7 @@ def _runnable(base: Target, model: Model, sources: Sources, pool: OraclePool) ->
     except UnsupportedModelError as error:
         if sources.data is not None:
             raise
-        why = str(error.message)
+        why = f"{error.message} (found: {error.found})"
         return replace(base, obstacles=dict.fromkeys((Capability.LABELS, Capability.SCORES, Capability.DATA), why))
     task = _task(model, base.deployment, None)
     dataset: Dataset | None = None

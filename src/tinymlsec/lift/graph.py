@@ -1,0 +1,159 @@
+"""The lifted graph: a .tflite file as a PyTorch module on integer codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tinymlsec.errors import UnsupportedModelError
+from tinymlsec.lift.op import CODE_TYPES, LiftedOp, Site, State
+from tinymlsec.lift.ops import lookup
+from tinymlsec.lift.profiles import Profile, profile_named
+from tinymlsec.target.tflite.constant import constant
+from tinymlsec.target.tflite.graph import Model, Subgraph
+from tinymlsec.target.tflite.graph import Tensor as TensorInfo
+
+
+class LiftedGraph(nn.Module):
+    """A model whose forward pass gives the runtime's integers, with straight-through gradients.
+
+    Args:
+        model: the file, read. One input and one output of the main graph.
+        profile: whose arithmetic: tflm, ruy or xnnpack.
+
+    Raises:
+        UnsupportedModelError: an operator, type or option that is not lifted, by name, with what still works.
+    """
+
+    def __init__(self, model: Model, profile: str | Profile = "tflm") -> None:
+        super().__init__()
+        self.model = model
+        self.profile = profile_named(profile) if isinstance(profile, str) else profile
+        main = model.main
+        if len(main.inputs) != 1 or len(main.outputs) != 1:
+            raise UnsupportedModelError(
+                "only models with one input and one output are lifted",
+                found=f"{len(main.inputs)} inputs, {len(main.outputs)} outputs",
+                next_step="attacks that only ask the runtime still work",
+            )
+        self.input, self.output = main.tensors[main.inputs[0]], main.tensors[main.outputs[0]]
+        self.programs = nn.ModuleList(_Program(model, graph, self.profile) for graph in model.subgraphs)
+
+    def forward(self, codes: Tensor, *, keep: Iterable[int] = ()) -> Tensor | tuple[Tensor, dict[int, Tensor]]:
+        """Output codes for input codes; models with state start from their initial state.
+
+        Args:
+            codes: (n, *input shape) or (n, *input shape without its leading 1), float32 holding the device's integers
+                (real values where the model's border is float).
+            keep: tensor numbers of the main graph whose values are wanted as well (logits before SOFTMAX, ...).
+
+        Returns:
+            (n, *output shape) as float32 codes; with `keep`, also a dictionary of values by tensor number.
+        """
+        output, kept = self.run(codes, self.initial_state(), tuple(keep))
+        return (output, kept) if keep else output
+
+    def run(self, codes: Tensor, state: State, keep: tuple[int, ...] = ()) -> tuple[Tensor, dict[int, Tensor]]:
+        """One inference from a given state; `state` is changed in place."""
+        x = codes.reshape((codes.shape[0], *self.input.shape))
+        values = self.main({self.input.index: x}, state)
+        return values[self.output.index], {index: values[index] for index in keep}
+
+    def sequence(self, codes: Tensor) -> Tensor:
+        """Output codes of every step of streams.
+
+        Args:
+            codes: (n, steps, *input shape) or without its leading 1.
+
+        Returns:
+            (n, steps, *output shape).
+        """
+        state = self.initial_state()
+        return torch.stack([self.run(codes[:, t], state)[0] for t in range(codes.shape[1])], dim=1)
+
+    @property
+    def main(self) -> _Program:
+        """The program of the main subgraph."""
+        program = self.programs[0]
+        assert isinstance(program, _Program)
+        return program
+
+    def initial_state(self) -> State:
+        """Resource variables as the initialization subgraphs leave them."""
+        state: State = {}
+        for operator in self.model.main.operators:
+            if operator.name == "CALL_ONCE":
+                number = int(operator.options.get("init_subgraph_index") or 0)  # type: ignore[arg-type]
+                self.programs[number]({}, state)
+        return state
+
+    def refresh(self) -> None:
+        """Take up changed weights; call it after weights were written and before results are trusted."""
+        for module in self.modules():
+            if isinstance(module, LiftedOp):
+                module.refresh()
+
+    @torch.no_grad()
+    def predict(self, codes: NDArray[np.generic], batch: int = 64) -> NDArray[np.generic]:
+        """Outputs as the device gives them, without gradients.
+
+        Args:
+            codes: (n, ...) in the input's type.
+            batch: samples at a time.
+
+        Returns:
+            (n, *output shape) in the output's type.
+        """
+        parts = [
+            self.forward(torch.from_numpy(np.ascontiguousarray(codes[i : i + batch]).astype(np.float32)))
+            for i in range(0, len(codes), batch)
+        ]
+        whole = torch.cat([part for part in parts if isinstance(part, Tensor)])
+        return whole.numpy().astype(self.output.dtype)
+
+    def weights(self) -> Mapping[int, nn.Parameter]:
+        """Parameters by tensor number of the main graph: weights as the file holds them, in the file's shape."""
+        return {
+            int(name.rpartition("weight_")[2]): parameter
+            for name, parameter in self.named_parameters()
+            if "weight_" in name and name.startswith("programs.0.")
+        }
+
+
+class _Program(nn.Module):
+    """The operators of one subgraph in order."""
+
+    def __init__(self, model: Model, graph: Subgraph, profile: Profile) -> None:
+        super().__init__()
+        self.graph = graph
+        self.constants: dict[int, str] = {}
+        for tensor in graph.tensors:
+            value = constant(model, tensor) if _is_read(graph, tensor) else None
+            if value is not None:
+                self.constants[tensor.index] = f"constant_{tensor.index}"
+                self.register_buffer(f"constant_{tensor.index}", as_value(value, tensor)[None], persistent=False)
+        sites = [Site(model, graph, operator, profile) for operator in graph.operators]
+        self.ops = nn.ModuleList(lookup(site).build(site) for site in sites)
+
+    def __call__(self, values: dict[int, Tensor], state: State) -> dict[int, Tensor]:
+        """Run all operators; returns the values of all tensors."""
+        values = {**{index: getattr(self, name) for index, name in self.constants.items()}, **values}
+        empty = torch.empty(0)
+        for operator, op in zip(self.graph.operators, self.ops, strict=True):
+            inputs = [values.get(index, empty) for index in operator.inputs]
+            values.update(zip(operator.outputs, op(inputs, state), strict=True))
+        return values
+
+
+def as_value(array: NDArray[np.generic], tensor: TensorInfo) -> Tensor:
+    """A constant in the type in which values travel."""
+    target = np.float32 if tensor.dtype in (*CODE_TYPES, "float32") else np.int64
+    return torch.from_numpy(np.array(array, dtype=target))
+
+
+def _is_read(graph: Subgraph, tensor: TensorInfo) -> bool:
+    return any(tensor.index in op.inputs for op in graph.operators) or tensor.index in graph.outputs

@@ -140,10 +140,13 @@ class _Program(nn.Module):
         self.ops = nn.ModuleList(lookup(site).build(site) for site in sites)
 
     def __call__(self, values: dict[int, Tensor], state: State) -> dict[int, Tensor]:
-        """Run all operators; returns the values of all tensors."""
+        """Run all operators but those whose outputs are given; returns the values of all tensors."""
+        given = frozenset(values)
         values = {**{index: getattr(self, name) for index, name in self.constants.items()}, **values}
         empty = torch.empty(0)
         for operator, op in zip(self.graph.operators, self.ops, strict=True):
+            if operator.outputs and given.issuperset(operator.outputs):
+                continue
             inputs = [values.get(index, empty) for index in operator.inputs]
             values.update(zip(operator.outputs, op(inputs, state), strict=True))
         return values

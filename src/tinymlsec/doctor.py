@@ -26,6 +26,11 @@ CORE = ("numpy", "pydantic", "typer", "rich", "cvss", "jinja2", "matplotlib")
 """Libraries that the core needs; the runtime has a check of its own."""
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "lift": (
+        "the deployed graph in PyTorch: attacks with gradients, the search for the worst bits, training",
+        ("torch",),
+    ),
+    "litert": ("LiteRT, which PCs and phones run, to confirm where runtimes decide differently", ("ai-edge-litert",)),
     "test": (
         "the test suite and what remakes the bundled example",
         ("pytest", "hypothesis", "jsonschema", "scikit-learn", "tflite", "ruff", "mypy"),
@@ -34,7 +39,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
 """Extras that exist in this version: what each adds and the packages that make it up."""
 
 ADDED_BY_RUNTIME = (
-    "running models: clean accuracy, bit flips, evasion, `scan --confirm`, and evidence of basis executed"
+    "running models: clean accuracy, bit flips, evasion, and evidence of basis executed"
 )
 
 

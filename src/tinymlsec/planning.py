@@ -14,8 +14,8 @@ from tinymlsec.registry import Attack, AttackConfig, EffortLevel, Registry
 from tinymlsec.store import digest_of
 from tinymlsec.target.target import Target
 
-EXTRA_MODULES: dict[str, str] = {}
-"""Extra -> a module that shows it is installed. Grows with the extras."""
+EXTRA_MODULES: dict[str, str] = {"lift": "torch", "litert": "ai_edge_litert"}
+"""Extra -> a module that shows that it is installed."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Attack and rule files are imported to list and explain them, which must not cost a tenth of a second of NumPy each time
 `tinymlsec list` runs. They write ``from tinymlsec._lazy import np``: type checkers see NumPy itself, and the package is
-imported when the first attribute is read.
+imported when the first attribute is read. The same goes for PyTorch, which only the extra ``lift`` brings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["np"]
+__all__ = ["np", "torch"]
 
 
 class LazyModule:
@@ -27,5 +27,7 @@ class LazyModule:
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 else:
     np = LazyModule("numpy")
+    torch = LazyModule("torch")

@@ -78,7 +78,9 @@ class Victim:
 
     def outputs(self, codes: Codes, progress: Callable[[int], None] | None = None) -> Scores:
         """Main output in real units, flattened per input: (n, k) or (n, steps, k)."""
-        raw = self.raw(codes, progress)
+        return self._real(self.raw(codes, progress))
+
+    def _real(self, raw: NDArray[np.generic]) -> Scores:
         lead = 2 if self.task.frames else 1
         flat = raw.reshape((*raw.shape[:lead], -1)).astype(np.float64)
         return (flat - self.output_zero_point) * self.output_scale if self.output_scale else flat
@@ -90,7 +92,16 @@ class Victim:
             (n, classes) for a classification, (n, 1) for a detection (largest over the steps of a stream) and for an
             anomaly (mean squared reconstruction error in real units), (n, k) otherwise.
         """
-        outputs = self.outputs(codes, progress)
+        return self.scores_of(self.raw(codes, progress), codes)
+
+    def scores_of(self, raw: NDArray[np.generic], codes: Codes) -> Scores:
+        """The same for outputs that are at hand already (of another runtime, or of the lifted graph).
+
+        Args:
+            raw: (n, ...) or (n, steps, ...), as the device gives it.
+            codes: the inputs that they belong to.
+        """
+        outputs = self._real(raw)
         kind = self.task.kind
         if kind is TaskKind.ANOMALY:
             original = self.space.to_real(codes).reshape(outputs.shape)

@@ -53,6 +53,12 @@ def _wrap(values: Tensor) -> Tensor:
     return ((values + 2**31) & 0xFFFFFFFF) - 2**31
 
 
+def wrap(sums: Tensor) -> Tensor:
+    """Sums as 32 bits hold them: what does not fit wraps around. Straight-through; float64 or int64 integers."""
+    exact = sums.detach().to(torch.int64)
+    return sums + (_wrap(exact) - exact)
+
+
 class Requantize(torch.autograd.Function):
     """Accumulators to output codes: exact forward, straight-through (or smoothed) backward."""
 

@@ -101,6 +101,17 @@ class Site:
             raise self.unsupported(f"tensor {tensor.index} has no per-tensor scale")
         return float(np.float32(q.scale[0])), int(q.zero_point[0]) if q.zero_point.size else 0
 
+    def scales(self, tensor: TensorInfo) -> NDArray[np.float32]:
+        """All scales of a tensor: one, or one per channel.
+
+        Raises:
+            UnsupportedModelError: the tensor has none.
+        """
+        q = tensor.quantization
+        if q is None or q.scale.size == 0:
+            raise self.unsupported(f"tensor {tensor.index} has no scale")
+        return q.scale
+
     def unsupported(self, why: str) -> UnsupportedModelError:
         """The error for an operator that is not lifted, by name, with what still works."""
         return UnsupportedModelError(

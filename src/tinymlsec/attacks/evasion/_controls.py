@@ -8,7 +8,6 @@ from tinymlsec._lazy import np
 from tinymlsec.analysis.intervals import Share, share_of
 from tinymlsec.attacks._asking import asker, blocks
 from tinymlsec.attacks._twins import LARGEST_REACH, VALUES, linear_twin, twin_inputs
-from tinymlsec.attacks.evasion._square_search import search
 from tinymlsec.attacks.evasion._verdict import TOLERATED
 from tinymlsec.records import Control, Metric
 
@@ -25,27 +24,28 @@ class Size(Protocol):
     """What the controls need to know of an attack's configuration."""
 
     @property
-    def max_queries(self) -> int:
-        """Queries per input."""
-
-    @property
     def eps_steps(self) -> int:
         """Largest change of one value in input steps."""
-
-    @property
-    def p_init(self) -> float:
-        """Share of the input that the first squares cover."""
 
     @property
     def control_samples(self) -> int:
         """Inputs of each twin."""
 
 
-def positive_control(context: Context, size: Size, rng: Generator) -> Control:
+class Break(Protocol):
+    """The attack under test, as the controls run it on a twin."""
+
+    def __call__(
+        self, victim: Victim, x: Codes, labels: NDArray[np.int64], reach: int, rng: Generator
+    ) -> NDArray[np.bool_]:
+        """(n,) inputs that it broke with changes of at most `reach` steps a value."""
+
+
+def positive_control(context: Context, size: Size, rng: Generator, attack: Break) -> Control:
     """Inputs at 5 to 20 % of the distance that the attack can move them: more than half must fall."""
     reach = min(size.eps_steps, LARGEST_REACH)
     totals = rng.integers(max(1, VALUES * reach // 20), VALUES * reach // 5, size.control_samples, endpoint=True)
-    fallen = _attack_twin(context, size, reach, totals, rng)
+    fallen = _attack_twin(context, attack, reach, totals, rng)
     return Control(
         kind="positive",
         twin=f"linear int8 model, inputs within a fifth of what {reach} steps can move",
@@ -55,10 +55,12 @@ def positive_control(context: Context, size: Size, rng: Generator) -> Control:
     )
 
 
-def negative_control(context: Context, size: Size, rng: Generator, success: Share, noise: Share) -> Control:
+def negative_control(
+    context: Context, size: Size, rng: Generator, success: Share, noise: Share, attack: Break
+) -> Control:
     """Inputs twice as far away as the attack can move them: none may fall. And noise must not do as well."""
     reach = min(size.eps_steps, LARGEST_REACH)
-    fallen = _attack_twin(context, size, reach, np.full(size.control_samples, 2 * VALUES * reach), rng)
+    fallen = _attack_twin(context, attack, reach, np.full(size.control_samples, 2 * VALUES * reach), rng)
     noisy = success.low > TOLERATED and noise.high >= success.low
     stood = "none" if fallen.value == 0 else f"{fallen.value:.0%}"
     return Control(
@@ -93,15 +95,12 @@ def noisy_codes(space: InputSpace, x: Codes, eps_steps: int, rng: Generator) -> 
     return space.clip(x.astype(np.int32) + noise)
 
 
-def _attack_twin(context: Context, size: Size, reach: int, totals: NDArray[np.int64], rng: Generator) -> Share:
+def _attack_twin(context: Context, attack: Break, reach: int, totals: NDArray[np.int64], rng: Generator) -> Share:
     """Attack inputs of the linear twin; both classes in equal parts."""
     victim = context.victim_of(linear_twin(reach))
     x = twin_inputs(rng, totals * np.where(np.arange(len(totals)) % 2, -1, 1))
     labels = victim.decisions(victim.scores(x))
-    result = search(
-        asker(victim, labels), victim.space, x, rng, eps_steps=reach, max_queries=size.max_queries, p_init=size.p_init
-    )
-    return share_of(int(result.broken.sum()), len(x))
+    return share_of(int(attack(victim, x, labels, reach, rng).sum()), len(x))
 
 
 def _metric(share: Share, label: str) -> Metric:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tinymlsec.context import Context
     from tinymlsec.target.space import Codes
     from tinymlsec.target.target import Target
+    from tinymlsec.target.victim import Victim
 
 CHECKPOINTS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
 KEPT_VALUES = 1 << 22
@@ -162,8 +163,8 @@ class _Run:
         result = self.search(self.eps_steps, self.rng)
         confirmed = self.confirm(result)
         success = share_of(int(confirmed.sum()), len(confirmed))
-        positive = positive_control(self.context, config, self.twin_rng)
-        negative = negative_control(self.context, config, self.twin_rng, success, noise)
+        positive = positive_control(self.context, config, self.twin_rng, self.break_twin)
+        negative = negative_control(self.context, config, self.twin_rng, success, noise, self.break_twin)
         curves = self.curves(result, confirmed)
         return Observation(
             verdict=judge(success, noise, positive, negative),
@@ -200,6 +201,14 @@ class _Run:
             frames=self.victim.task.frames,
             progress=progress,
         )
+
+    def break_twin(
+        self, victim: Victim, x: Codes, labels: NDArray[np.int64], reach: int, rng: Generator
+    ) -> NDArray[np.bool_]:
+        """The same attack on inputs of a control twin."""
+        queries, p_init = self.config.max_queries, self.config.p_init
+        ask = asker(victim, labels)
+        return search(ask, victim.space, x, rng, eps_steps=reach, max_queries=queries, p_init=p_init).broken
 
     def confirm(self, result: SearchResult) -> NDArray[np.bool_]:
         """(n,) successes that the runtime gives again when it is asked once more."""

@@ -61,7 +61,9 @@ class LiftedGraph(nn.Module):
         """One inference from a given state; `state` is changed in place."""
         x = codes.reshape((codes.shape[0], *self.input.shape))
         values = self.main({self.input.index: x}, state)
-        return values[self.output.index], {index: values[index] for index in keep}
+        output = values[self.output.index]
+        output = output.expand(len(x), *output.shape[1:])  # one row for all where no sample has a say
+        return output, {index: values[index] for index in keep}
 
     def sequence(self, codes: Tensor) -> Tensor:
         """Output codes of every step of streams.
@@ -108,10 +110,7 @@ class LiftedGraph(nn.Module):
         Returns:
             (n, *output shape) in the output's type.
         """
-        parts = [
-            self.forward(torch.from_numpy(np.ascontiguousarray(codes[i : i + batch]).astype(np.float32)))
-            for i in range(0, len(codes), batch)
-        ]
+        parts = [self.forward(as_value(codes[i : i + batch], self.input)) for i in range(0, len(codes), batch)]
         whole = torch.cat([part for part in parts if isinstance(part, Tensor)])
         return whole.numpy().astype(self.output.dtype)
 

@@ -1,0 +1,108 @@
+"""QUANTIZE and DEQUANTIZE: between real numbers and codes, and between codes of two scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tinymlsec.lift.arithmetic import requantize
+from tinymlsec.lift.code_tables import CodeTable, all_codes
+from tinymlsec.lift.op import LiftedOp, Site, State, Support
+from tinymlsec.lift.ops.common import only
+from tinymlsec.lift.surrogate import window
+from tinymlsec.target.tflite.requant import multiply_by_quantized_multiplier
+from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES, rescale_multiplier
+
+
+class _Quantize(torch.autograd.Function):
+    """Real numbers to codes: single-precision quotient, rounded half away from zero, clamped."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, scale: float, zero_point: int, low: int, high: int) -> Tensor:
+        quotient = (values / torch.tensor(scale)).to(torch.float64)  # the sum with 1/2 must not round
+        codes = torch.trunc(quotient + torch.copysign(torch.full_like(quotient, 0.5), quotient)) + zero_point
+        ctx.scale = scale
+        ctx.save_for_backward(window(codes, low, high))
+        return codes.clamp_(low, high).to(torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (passes,) = ctx.saved_tensors
+        return gradients[0] * passes / ctx.scale, *[None] * 4
+
+
+class Quantize(LiftedOp):
+    """QUANTIZE from float32."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.scale, self.zero_point = site.scale(site.output())
+        self.low, self.high = INTEGER_RANGES[site.output().dtype]
+
+    def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:
+        """Real numbers to codes of the same shape."""
+        arguments = (self.scale, self.zero_point, self.low, self.high)
+        return [_Quantize.apply(inputs[0], *arguments)]  # type: ignore[no-untyped-call]
+
+
+class Rescale(LiftedOp):
+    """QUANTIZE from int16: too many codes for a table."""
+
+    multiplier: Tensor
+    shift: Tensor
+    real: Tensor
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        (si, self.input_zero_point), (so, self.zero_point) = site.scale(site.input(0)), site.scale(site.output())
+        self.rounding = site.profile.rounding
+        self.bounds = INTEGER_RANGES[site.output().dtype]
+        multiplier, shift = rescale_multiplier(si, so, self.rounding)
+        self.register_buffer("multiplier", torch.tensor(multiplier), persistent=False)
+        self.register_buffer("shift", torch.tensor(shift), persistent=False)
+        self.register_buffer("real", torch.tensor(si / so), persistent=False)
+
+    def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:
+        """Codes to codes of the same shape."""
+        x = inputs[0] - self.input_zero_point
+        constants = (self.multiplier, self.shift, self.real)
+        return [requantize(x, *constants, self.zero_point, self.bounds, self.rounding)]
+
+
+class Dequantize(LiftedOp):
+    """DEQUANTIZE: the product is formed in double precision and rounded once."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.scale, self.zero_point = site.scale(site.input(0))
+
+    def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:
+        """Codes to real numbers of the same shape."""
+        return [((inputs[0] - self.zero_point).to(torch.float64) * self.scale).to(torch.float32)]
+
+
+def build_rescale(site: Site) -> LiftedOp:
+    """QUANTIZE from int8 or uint8 to another scale or type."""
+    (si, zi), (so, zo) = site.scale(site.input(0)), site.scale(site.output())
+    dtype, rounding = site.input(0).dtype, site.profile.rounding
+    codes = multiply_by_quantized_multiplier(all_codes(dtype) - zi, *rescale_multiplier(si, so, rounding), rounding)
+    return CodeTable(dtype, codes + zo, INTEGER_RANGES[site.output().dtype], si / so)
+
+
+_ANY = "one scale and zero point per tensor, any values"
+SUPPORT: tuple[Support, ...] = (
+    *(Support("QUANTIZE", f"float32 -> {t}", Quantize, only(("float32",), t), _ANY) for t in ("int8", "int16")),
+    Support("QUANTIZE", "int8", build_rescale, only(("int8",), "int8"), _ANY),
+    Support("QUANTIZE", "int8 -> uint8", build_rescale, only(("int8",), "uint8"), _ANY),
+    Support("QUANTIZE", "uint8 -> int8", build_rescale, only(("uint8",), "int8"), _ANY),
+    Support("QUANTIZE", "int8 -> int16", build_rescale, only(("int8",), "int16"), _ANY),
+    Support("QUANTIZE", "int16 -> int8", Rescale, only(("int16",), "int8"), _ANY),
+    Support("QUANTIZE", "int16", Rescale, only(("int16",), "int16"), _ANY),
+    *(
+        Support("DEQUANTIZE", f"{t} -> float32", Dequantize, only((t,), "float32"), _ANY)
+        for t in ("int8", "uint8", "int16")
+    ),
+)

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tinymlsec.errors import UsageError
 from tinymlsec.target.tflite.requant import Rounding
 
+SumRounding = Rounding | Literal["float32"]
+"""How sums of products become codes: in fixed point, or as XNNPACK does on most processors: the sum as float32 times
+the ratio of scales as float32, rounded to the nearest integer, ties to even."""
+
 
 @dataclass(frozen=True)
 class Profile:
-    """How one runtime rounds."""
+    """How one runtime rounds, per family of operators."""
 
     name: str
     runtime: str
     rounding: Rounding
-    """Requantization of convolutions, matrix products and element-wise operators."""
+    """Requantization of element-wise operators, pooling and changes of scale."""
+    convolution: SumRounding
+    depthwise: SumRounding
+    dense: SumRounding
+
+    def sums(self, operator: str) -> SumRounding:
+        """Rounding of an operator with weights, by its name in the schema."""
+        return {"CONV_2D": self.convolution, "DEPTHWISE_CONV_2D": self.depthwise}.get(operator, self.dense)
 
 
-PROFILES: dict[str, Profile] = {
-    "tflm": Profile("tflm", "TensorFlow Lite Micro, reference kernels", "double"),
-    "ruy": Profile("ruy", "LiteRT on x86 without XNNPACK", "double_up"),
-    "xnnpack": Profile("xnnpack", "LiteRT with XNNPACK, its default on PCs and phones", "single"),
-}
+_TFLM = Profile("tflm", "TensorFlow Lite Micro, reference kernels", "double", "double", "double", "double")
+_RUY = Profile("ruy", "LiteRT on x86 without XNNPACK", "double_up", "double_up", "double_up", "double_up")
+_XNNPACK = Profile(
+    "xnnpack", "LiteRT with XNNPACK, its default on PCs and phones", "single", "float32", "float32", "float32"
+)
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (_TFLM, _RUY, _XNNPACK)}
 
 
 def profile_named(name: str) -> Profile:

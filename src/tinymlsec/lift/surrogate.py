@@ -32,6 +32,11 @@ def surrogate(kind: Surrogate) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
+def current_surrogate() -> Surrogate:
+    """The surrogate in use."""
+    return _CURRENT.get()
+
+
 def window(values: Tensor, low: float, high: float) -> Tensor:
     """How much gradient passes at each value.
 

@@ -94,8 +94,9 @@ class WeightedOp(LiftedOp):
         if scales.size not in (1, self.channels):
             raise site.unsupported(f"{scales.size} scales for {self.channels} channels")
         input_scale, (output_scale, zero_point) = site.scale(site.input(0))[0], site.scale(site.output())
-        rounding = site.profile.rounding
-        multiplier, shift = convolution_multipliers(input_scale, scales, output_scale, self.channels, rounding)
+        rounding = site.profile.sums(site.op.name)
+        fixed = "single" if rounding == "float32" else rounding
+        multiplier, shift = convolution_multipliers(input_scale, scales, output_scale, self.channels, fixed)
         real = input_scale * np.broadcast_to(scales.astype(np.float64), (self.channels,)) / output_scale
         activation = int(site.option("fused_activation_function"))
         bounds = activation_range(activation, site.output().dtype, output_scale, zero_point)
@@ -104,8 +105,7 @@ class WeightedOp(LiftedOp):
     @property
     def weight(self) -> nn.Parameter:
         """The latent weights in the file's shape: integers as float32, fractions between training steps."""
-        parameter = self.get_parameter(self.weight_name)
-        return parameter
+        return self.get_parameter(self.weight_name)
 
     @property
     def bias(self) -> nn.Parameter | None:

@@ -79,7 +79,7 @@ def values_from_codes(graph: LiftedGraph, codes: Tensor, state: State, wanted: i
     """
     entry = core_entry(graph.model)
     shape = graph.model.main.tensors[entry].shape
-    return graph.main({entry: codes.reshape(codes.shape[0], *shape)}, state)[wanted]
+    return graph.main({entry: codes.reshape(codes.shape[0], *shape)}, state, (wanted,))[wanted]
 
 
 def forward_from_codes(graph: LiftedGraph, codes: Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +18,10 @@ from tinymlsec.lift.profiles import Profile, profile_named
 from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.graph import Model, Subgraph
 from tinymlsec.target.tflite.graph import Tensor as TensorInfo
+
+STATE_OPERATORS = ("ASSIGN_VARIABLE", "CALL_ONCE")
+CACHED_VALUES = 1 << 19
+"""Values of a tensor, over all samples of a batch, that stay in the cache of common processors (2 MiB of float32)."""
 
 
 class LiftedGraph(nn.Module):
@@ -60,7 +66,7 @@ class LiftedGraph(nn.Module):
     def run(self, codes: Tensor, state: State, keep: tuple[int, ...] = ()) -> tuple[Tensor, dict[int, Tensor]]:
         """One inference from a given state; `state` is changed in place."""
         x = codes.reshape((codes.shape[0], *self.input.shape))
-        values = self.main({self.input.index: x}, state)
+        values = self.main({self.input.index: x}, state, {self.output.index, *keep})
         output = values[self.output.index]
         output = output.expand(len(x), *output.shape[1:])  # one row for all where no sample has a say
         return output, {index: values[index] for index in keep}
@@ -100,19 +106,26 @@ class LiftedGraph(nn.Module):
                 module.refresh()
 
     @torch.no_grad()
-    def predict(self, codes: NDArray[np.generic], batch: int = 64) -> NDArray[np.generic]:
+    def predict(self, codes: NDArray[np.generic], batch: int | None = None) -> NDArray[np.generic]:
         """Outputs as the device gives them, without gradients.
 
         Args:
             codes: (n, ...) in the input's type.
-            batch: samples at a time.
+            batch: samples at a time; None for `batch`.
 
         Returns:
             (n, *output shape) in the output's type.
         """
+        batch = batch or self.batch
         parts = [self.forward(as_value(codes[i : i + batch], self.input)) for i in range(0, len(codes), batch)]
         whole = torch.cat([part for part in parts if isinstance(part, Tensor)])
         return whole.numpy().astype(self.output.dtype)
+
+    @cached_property
+    def batch(self) -> int:
+        """Samples at a time with which the largest tensor of the main graph stays in the processor's cache."""
+        largest = max((math.prod(tensor.shape) for tensor in self.model.main.tensors if not tensor.buffer), default=1)
+        return min(max(CACHED_VALUES // max(largest, 1), 8), 512)
 
     def weights(self) -> Mapping[int, nn.Parameter]:
         """Parameters by tensor number of the main graph: weights as the file holds them, in the file's shape."""
@@ -135,20 +148,53 @@ class _Program(nn.Module):
             if value is not None:
                 self.constants[tensor.index] = f"constant_{tensor.index}"
                 self.register_buffer(f"constant_{tensor.index}", as_value(value, tensor)[None], persistent=False)
+        self.dying = _dying(graph)
         sites = [Site(model, graph, operator, profile) for operator in graph.operators]
         self.ops = nn.ModuleList(lookup(site).build(site) for site in sites)
 
-    def __call__(self, values: dict[int, Tensor], state: State) -> dict[int, Tensor]:
-        """Run all operators but those whose outputs are given; returns the values of all tensors."""
-        given = frozenset(values)
+    def __call__(
+        self, values: dict[int, Tensor], state: State, wanted: Iterable[int] | None = None
+    ) -> dict[int, Tensor]:
+        """Run the operators, but those whose outputs are given.
+
+        Args:
+            values: values of inputs, or of any tensors, by number.
+            state: resource variables; changed in place.
+            wanted: tensors whose values are needed; the others are dropped as soon as no operator reads them any more,
+                and without state operators the run ends with the last one that is needed. None keeps everything.
+
+        Returns:
+            values by tensor number.
+        """
+        given, kept = frozenset(values), None if wanted is None else frozenset(wanted)
         values = {**{index: getattr(self, name) for index, name in self.constants.items()}, **values}
         empty = torch.empty(0)
-        for operator, op in zip(self.graph.operators, self.ops, strict=True):
+        for place in range(self._end(kept)):
+            operator, op = self.graph.operators[place], self.ops[place]
             if operator.outputs and given.issuperset(operator.outputs):
                 continue
             inputs = [values.get(index, empty) for index in operator.inputs]
             values.update(zip(operator.outputs, op(inputs, state), strict=True))
+            if kept is not None:
+                for index in self.dying[place] - kept:
+                    values.pop(index, None)
         return values
+
+    def _end(self, wanted: frozenset[int] | None) -> int:
+        """Number of operators to run."""
+        operators = self.graph.operators
+        if wanted is None or any(op.name in STATE_OPERATORS for op in operators):
+            return len(operators)
+        return max((op.index + 1 for op in operators if wanted.intersection(op.outputs)), default=0)
+
+
+def _dying(graph: Subgraph) -> list[frozenset[int]]:
+    """Per operator, the tensors that no later one reads."""
+    last = {tensor: op.index for op in graph.operators for tensor in (*op.outputs, *op.inputs)}
+    dying: list[set[int]] = [set() for _ in graph.operators]
+    for tensor, place in last.items():
+        dying[place].add(tensor)
+    return [frozenset(tensors) for tensors in dying]
 
 
 def as_value(array: NDArray[np.generic], tensor: TensorInfo) -> Tensor:

@@ -1,9 +1,10 @@
-"""Each row of the support table against the runtime. A row without cases fails, so `list ops` prints what was proven."""
+"""Each row of the support table against the runtime; a row without cases fails: `list ops` prints what was proven."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partialmethod
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs tinymlsec[lift]")
 
 from lift.conformance.harness import compare, makers  # noqa: E402
+from tinymlsec.lift import graph  # noqa: E402
 from tinymlsec.lift.op import Support  # noqa: E402
 from tinymlsec.lift.ops import support_table  # noqa: E402
 from tinymlsec.target.oracle import OraclePool, runtime_available  # noqa: E402
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.skipif(not runtime_available()[0], reason=runtime_avail
 ROWS = [row for rows in support_table().values() for row in rows]
 BRIEF, FULL = (4, 20), (24, 100)
 """(settings, random inputs beside the all-minimum and the all-maximum one)."""
-DISTINCT = 0.5
+VARIED = 0.5
 """Share of a row's settings whose outputs must take more than one value: a constant would prove nothing."""
 
 
@@ -29,17 +31,18 @@ def pool() -> Iterator[OraclePool]:
         yield made
 
 
-def check(row: Support, pool: OraclePool, settings: int, samples: int) -> int:
-    maker = makers().get((row.op, row.types))
-    assert maker is not None, f"no cases for row {row.op}, {row.types}"
-    elements = 0
+def check(row: Support, pool: OraclePool, settings: int, samples: int) -> tuple[int, int]:
+    make = makers().get((row.op, row.types))
+    assert make is not None, f"no cases for row {row.op}, {row.types}"
+    elements = varied = 0
     for number in range(settings):
         rng = np.random.default_rng([zlib.crc32(f"{row.op} {row.types}".encode()), number])
-        result = compare(maker(rng), pool, rng, samples)
+        result = compare(make(rng), pool, rng, samples)
         assert result.elements > 0
         assert result.mismatches == 0, f"setting {number}: {result.mismatches} of {result.elements}; {result.message}"
-        elements += result.elements
-    return elements
+        elements, varied = elements + result.elements, varied + result.varied
+    assert varied >= settings * VARIED
+    return settings, elements
 
 
 def name(row: Support) -> str:
@@ -53,9 +56,21 @@ def test_row_equals_the_runtime(row: Support, pool: OraclePool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS, ids=name)
-def test_row_equals_the_runtime_in_full(row: Support, pool: OraclePool, record_property: pytest.FixtureRequest) -> None:
-    record_property("elements", check(row, pool, *FULL))  # type: ignore[operator]
+def test_row_equals_the_runtime_in_full(
+    row: Support, pool: OraclePool, record_property: Callable[[str, object], None]
+) -> None:
+    settings, elements = check(row, pool, *FULL)
+    record_property("settings", settings)
+    record_property("elements", elements)
 
 
 def test_every_case_belongs_to_a_row() -> None:
     assert set(makers()) <= {(row.op, row.types) for row in ROWS}
+
+
+def test_other_rounding_is_noticed(pool: OraclePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison would fail for a lift that rounds as another runtime does."""
+    monkeypatch.setattr(graph.LiftedGraph, "__init__", partialmethod(graph.LiftedGraph.__init__, profile="xnnpack"))
+    row = next(row for row in support_table()["QUANTIZE"] if row.types == "int8")
+    with pytest.raises(AssertionError, match=r"setting \d+: [1-9]\d* of"):
+        check(row, pool, *FULL)

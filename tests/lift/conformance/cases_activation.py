@@ -20,7 +20,7 @@ def size(rng: Rng) -> tuple[int, ...]:
 
 def unary(op: str, rng: Rng) -> Setting:
     si, zi, full = scale(rng), zero_point(rng), size(rng)
-    so, zo = near(rng, si), zero_point(rng)
+    so, zo = near(rng, si, 8.0), zero_point(rng)
     options = {}
     if op == "LEAKY_RELU":
         options["alpha"] = float(np.float32(pick(rng, (0.0, 0.01, 0.1, 0.3, 0.5, 1.0, 1.7, float(rng.random())))))

@@ -17,7 +17,7 @@ from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES
 def rescale(source: str, target: str, rng: Rng) -> Setting:
     si, zi = scale(rng), zero_point(rng, source)
     widths = [high - low for low, high in (INTEGER_RANGES[source], INTEGER_RANGES[target])]
-    so, zo = near(rng, si * widths[0] / widths[1]), zero_point(rng, target)
+    so, zo = near(rng, si * widths[0] / widths[1], 8.0), zero_point(rng, target)
     full = shape(rng, int(rng.integers(1, 5)), 8)
     builder = GraphBuilder()
     x = builder.input(full, source, si, zi)
@@ -54,7 +54,14 @@ def to_real(source: str, rng: Rng) -> Setting:
     return setting(builder, f"DEQUANTIZE {source} {full} {(si, zi)}")
 
 
-PAIRS = (("int8", "int8"), ("int8", "uint8"), ("uint8", "int8"), ("int8", "int16"), ("int16", "int8"), ("int16", "int16"))
+PAIRS = (
+    ("int8", "int8"),
+    ("int8", "uint8"),
+    ("uint8", "int8"),
+    ("int8", "int16"),
+    ("int16", "int8"),
+    ("int16", "int16"),
+)
 CASES = {
     **{("QUANTIZE", a if a == b else f"{a} -> {b}"): partial(rescale, a, b) for a, b in PAIRS},
     **{("QUANTIZE", f"float32 -> {t}"): partial(from_real, t) for t in ("int8", "int16")},

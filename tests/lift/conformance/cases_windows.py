@@ -38,7 +38,7 @@ def mean(rng: Rng) -> Setting:
     named = [axis - rank if chance(rng, 0.3) else axis for axis in rng.permutation(axes).tolist()]
     keep = chance(rng, 0.5)
     si, zi = scale(rng), zero_point(rng)
-    so, zo = near(rng, si), zero_point(rng)
+    so, zo = near(rng, si, 8.0), zero_point(rng)
     builder = GraphBuilder()
     x = builder.input(full, "int8", si, zi)
     y = builder.op("MEAN", [x, builder.ints(*named)], scale=so, zero_point=zo, options={"keep_dims": keep})

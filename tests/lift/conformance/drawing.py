@@ -13,7 +13,7 @@ Rng = np.random.Generator
 T = TypeVar("T")
 
 ACTIVATIONS = ("NONE", "NONE", "RELU", "RELU6", "RELU_N1_TO_1")
-TELLING_RATIOS = (0.25, 0.5, 1.0, 1.5, 2.0)
+TELLING_RATIOS = (0.125, 0.25, 0.5, 1.0, 1.5, 2.0)
 """Ratios of scales that put many values halfway between two codes, where kinds of rounding differ."""
 
 
@@ -34,7 +34,9 @@ def scale(rng: Rng, low: float = 0.002, high: float = 0.5) -> float:
 
 def near(rng: Rng, value: float, spread: float = 2.0) -> float:
     """A scale within a factor of a value; at times one with many ties."""
-    ratio = pick(rng, TELLING_RATIOS) if chance(rng, 0.3) else float(np.exp(rng.uniform(-np.log(spread), np.log(spread))))
+    ratio = (
+        pick(rng, TELLING_RATIOS) if chance(rng, 0.3) else float(np.exp(rng.uniform(-np.log(spread), np.log(spread))))
+    )
     return float(np.float32(value * ratio))
 
 

@@ -1,7 +1,7 @@
 """Holds one-operator models on the runtime against the lift: every element of every output must be equal.
 
-A module ``cases_<family>.py`` in this folder has ``CASES``: for an operator and the types of its row in the support table
-a function that makes a random `Setting`. It must only make settings that the runtime accepts.
+A module ``cases_<family>.py`` in this folder has ``CASES``: for an operator and the types of its row in the support
+table a function that makes a random `Setting`. It must only make settings that the runtime accepts.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class Comparison:
     elements: int
     mismatches: int
     message: str
+    varied: bool
+    """The runtime's outputs were not all one value."""
 
 
 def setting(builder: GraphBuilder, note: str, **more: Any) -> Setting:
@@ -91,7 +93,8 @@ def compare(case: Setting, pool: OraclePool, rng: np.random.Generator, samples: 
         if differs.any() and not message:
             where = tuple(int(i) for i in np.argwhere(differs)[0])
             message = f"output {k} at {where}: runtime {a[where]}, lift {b[where]}; {case.note}"
-    return Comparison(elements, wrong, message)
+    varied = len(np.unique(np.concatenate([output.ravel() for output in real]))) > 1
+    return Comparison(elements, wrong, message, varied)
 
 
 def _differs(a: Array, b: Array, tolerance: float) -> NDArray[np.bool_]:

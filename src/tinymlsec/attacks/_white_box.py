@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from tinymlsec.target.victim import Victim
 
 Loss = Literal["margin", "cross-entropy"]
-BATCH = 64
-"""Inputs that go through the graph together; more do not fit into the processor's cache and are slower."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,13 @@ class WhiteBox:
         from tinymlsec.lift.border import real_values
 
         n = codes.shape[0]
-        values = self.graph.main({self.entry: codes.reshape(n, *self.entry_shape)}, state)
-        scores = real_values(self.graph, self.scored, values[self.scored]).reshape(n, -1)
+        wanted = (self.scored, self.graph.output.index)
+        values = self.graph.main({self.entry: codes.reshape(n, *self.entry_shape)}, state, wanted)
+        scored, output = (values[index].expand(n, *values[index].shape[1:]) for index in wanted)
+        scores = real_values(self.graph, self.scored, scored).reshape(n, -1)
         if self.task.kind is TaskKind.ANOMALY:
             scores = torch.mean((scores - self._real(codes).reshape(n, -1)) ** 2, dim=1, keepdim=True)
-        return scores, values[self.graph.output.index]
+        return scores, output
 
     def _real(self, codes: Tensor) -> Tensor:
         return (codes - self.space.zero_point) * (self.space.scale or 1.0) if self.space.is_grid else codes
@@ -129,8 +129,9 @@ class WhiteBox:
             labels: (n,) correct decisions.
             loss: what the gradient is of.
         """
+        batch = self.graph.batch
         parts = [
-            self._ask(codes[i : i + BATCH], labels[i : i + BATCH], loss) for i in range(0, max(1, len(codes)), BATCH)
+            self._ask(codes[i : i + batch], labels[i : i + batch], loss) for i in range(0, max(1, len(codes)), batch)
         ]
         gradients = [part.gradient for part in parts if part.gradient is not None]
         return Answers(
@@ -153,8 +154,8 @@ class WhiteBox:
         """(n,) decisions for codes, without gradients."""
         found = [np.zeros(0, np.int64)]
         with torch.no_grad():
-            for start in range(0, len(codes), BATCH):
-                batch = torch.from_numpy(codes[start : start + BATCH].astype(np.float32))
+            for start in range(0, len(codes), self.graph.batch):
+                batch = torch.from_numpy(codes[start : start + self.graph.batch].astype(np.float32))
                 found.append(self.decisions(self.forward(batch)[1], batch))
         return np.concatenate(found)
 

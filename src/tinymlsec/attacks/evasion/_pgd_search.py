@@ -2,8 +2,8 @@
 
 Source: Madry, Makelov, Schmidt, Tsipras, Vladu, "Towards deep learning models resistant to adversarial attacks", ICLR
 2018; the margin as loss: Carlini and Wagner, "Towards evaluating the robustness of neural networks", IEEE S&P 2017;
-momentum and a step that shrinks: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of
-diverse parameter-free attacks", ICML 2020. Written from the papers; what differs is said in `pgd_search`.
+a step that shrinks: Croce and Hein, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+parameter-free attacks", ICML 2020. Written from the papers; what differs is said in `pgd_search`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Norm = Literal["linf", "l2"]
 LOSSES: tuple[Loss, ...] = ("margin", "cross-entropy")
 """Losses of the restarts in turn."""
-MOMENTUM = 0.75
-"""Share of the last direction in the next one."""
 FIRST_STEP, LAST_STEP = 1.0, 0.05
 """Step at the start and at the end as shares of eps, on a half cosine in between."""
 
@@ -121,11 +119,10 @@ class _Block:
         """One restart on all inputs that still stand."""
         loss = LOSSES[restart % len(LOSSES)]
         rows = np.flatnonzero(~self.broken)
+        if rows.size == 0:
+            return
         change = self.ball.start(self.origin[rows], self.rng) if restart else torch.zeros_like(self.origin[rows])
-        pace = torch.zeros_like(change)
         for step in range(steps + 1):
-            if rows.size == 0:
-                return
             codes = self.ball.codes(self.origin[rows], change)
             last = step == steps
             given = None if last or direction is not None else loss
@@ -133,19 +130,21 @@ class _Block:
             self._keep(rows, codes, answers.margins, answers.wrong, restart)
             left = np.flatnonzero(~answers.wrong)
             progress(len(rows))
-            if last:
+            if last or left.size == 0:
                 return
             rows, kept = rows[left], torch.from_numpy(left)
-            gradient = (
-                direction(codes[kept], self.labels[rows], loss) if answers.gradient is None else answers.gradient[kept]
-            )
-            pace = MOMENTUM * pace[kept] + (1 - MOMENTUM) * self.ball.unit(self._alive(gradient))
+            if direction is not None:
+                gradient = direction(codes[kept], self.labels[rows], loss)
+            else:
+                assert answers.gradient is not None
+                gradient = answers.gradient[kept]
             share = LAST_STEP + (FIRST_STEP - LAST_STEP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-            change = self.ball.project(self.origin[rows], change[kept] + share * self.ball.stride(pace))
+            stride = share * self.ball.radius * self.ball.unit(self._alive(gradient))
+            change = self.ball.project(self.origin[rows], change[kept] + stride)
 
     def _alive(self, gradient: Tensor) -> Tensor:
         """Random directions where a gradient vanishes altogether."""
-        dead = (gradient.reshape(len(gradient), -1) == 0).all(dim=1)
+        dead = (gradient.flatten(1) == 0).all(dim=1)
         if bool(dead.any()):
             gradient = gradient.clone()
             drawn = self.rng.standard_normal((int(dead.sum()), *gradient.shape[1:]), dtype=np.float32)
@@ -192,10 +191,6 @@ class Ball:
             return torch.sign(gradient)
         return gradient / _lengths(gradient).clamp_min(1e-30)
 
-    def stride(self, pace: Tensor) -> Tensor:
-        """A change as long as the radius in the direction of the (averaged) steepest directions."""
-        return self.radius * (pace if self.norm == "linf" else self.unit(pace))
-
     def project(self, origin: Tensor, change: Tensor) -> Tensor:
         """The change brought back into ball and bounds (real numbers).
 
@@ -233,5 +228,5 @@ class Ball:
 
 def _lengths(change: Tensor) -> Tensor:
     """(n, 1, ...) Euclidean lengths."""
-    flat = change.reshape(len(change), -1)
-    return torch.linalg.vector_norm(flat, dim=1).reshape(len(change), *[1] * (change.dim() - 1))
+    lengths: Tensor = torch.linalg.vector_norm(change.flatten(1), dim=1)
+    return lengths.reshape(len(change), *[1] * (change.dim() - 1))

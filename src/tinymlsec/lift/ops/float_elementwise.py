@@ -1,7 +1,7 @@
 """Operators on float32, element by element or along the last axis. What needs no arithmetic is with the shape rows.
 
-Sums of products are rounded in another order than in the runtime, so these rows are equal up to the tolerance that
-they state, and not bit for bit.
+What sums or takes exponentials is rounded in another order than in the runtime; such rows are equal up to the tolerance
+that they state, and not bit for bit.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from tinymlsec.lift.op import LiftedOp, Site, State, Support
 from tinymlsec.lift.ops.common import only
 
 TOLERANCE = 1e-5
-"""Largest difference to the runtime, as a share of the largest value of the output (of 1 where that is smaller)."""
+"""Largest difference to the runtime, as a share of the largest value that the operator computes."""
 EQUAL = f"equal within {TOLERANCE:g} of the largest value"
+EXACT = "equal"
 FLOAT = only(("float32",), "float32")
 FLOATS = only(("float32", "float32"), "float32")
 
@@ -93,22 +94,22 @@ def _softmax(site: Site) -> LiftedOp:
 
 
 def _arithmetic(name: str, function: Callable[[Tensor, Tensor], Tensor]) -> Support:
-    options = f"broadcasting up to 4 dimensions, constants, fused activation; {EQUAL}"
+    options = f"broadcasting up to 4 dimensions, constants, fused activation; {EXACT}"
     return Support(name, "float32", lambda site: Arithmetic(site, function), FLOATS, options)
 
 
-def _elementwise(name: str, function: Function) -> Support:
-    return Support(name, "float32", lambda site: Elementwise(function), FLOAT, EQUAL)
+def _elementwise(name: str, function: Function, equal: str) -> Support:
+    return Support(name, "float32", lambda site: Elementwise(function), FLOAT, equal)
 
 
 SUPPORT = (
     _arithmetic("ADD", torch.add),
     _arithmetic("SUB", torch.sub),
     _arithmetic("MUL", torch.mul),
-    _elementwise("RELU", ACTIVATIONS[1]),
-    _elementwise("RELU6", ACTIVATIONS[3]),
-    _elementwise("LOGISTIC", logistic),
-    _elementwise("TANH", torch.tanh),
-    Support("LEAKY_RELU", "float32", _leaky, FLOAT, f"any slope; {EQUAL}"),
+    _elementwise("RELU", ACTIVATIONS[1], EXACT),
+    _elementwise("RELU6", ACTIVATIONS[3], EXACT),
+    _elementwise("LOGISTIC", logistic, EQUAL),
+    _elementwise("TANH", torch.tanh, EQUAL),
+    Support("LEAKY_RELU", "float32", _leaky, FLOAT, f"any slope; {EXACT}"),
     Support("SOFTMAX", "float32", _softmax, FLOAT, f"last axis, any beta; {EQUAL}"),
 )

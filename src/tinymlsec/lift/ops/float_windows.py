@@ -11,7 +11,7 @@ from torch.nn import functional
 from tinymlsec.lift.op import LiftedOp, Site, State, Support
 from tinymlsec.lift.ops.common import only
 from tinymlsec.lift.ops.convolution import SAME, padding
-from tinymlsec.lift.ops.float_elementwise import EQUAL, fused_activation
+from tinymlsec.lift.ops.float_elementwise import EQUAL, EXACT, fused_activation
 from tinymlsec.lift.rows import one_axis
 
 _FLOAT = only(("float32",), "float32")
@@ -83,11 +83,11 @@ class FloatPad(LiftedOp):
         return [functional.pad(inputs[0], self.pad, value=self.value)]
 
 
-_POOL = f"stride, SAME and VALID padding, fused activation; {EQUAL}"
+_POOL = "stride, SAME and VALID padding, fused activation"
 SUPPORT = (
-    Support("AVERAGE_POOL_2D", "float32", FloatPool, _FLOAT, _POOL),
-    Support("MAX_POOL_2D", "float32", FloatPool, _FLOAT, _POOL),
+    Support("AVERAGE_POOL_2D", "float32", FloatPool, _FLOAT, f"{_POOL}; {EQUAL}"),
+    Support("MAX_POOL_2D", "float32", FloatPool, _FLOAT, f"{_POOL}; {EXACT}"),
     Support("MEAN", "float32", FloatMean, _FLOAT, f"any constant axes, kept or not; {EQUAL}"),
-    Support("PAD", "float32", FloatPad, _FLOAT, "constant paddings of up to 4 dimensions"),
-    Support("PADV2", "float32", FloatPad, _FLOAT, "constant paddings of up to 4 dimensions, constant value"),
+    Support("PAD", "float32", FloatPad, _FLOAT, f"constant paddings of up to 4 dimensions; {EXACT}"),
+    Support("PADV2", "float32", FloatPad, _FLOAT, f"constant paddings and value, up to 4 dimensions; {EXACT}"),
 )

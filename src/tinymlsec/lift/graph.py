@@ -117,9 +117,13 @@ class LiftedGraph(nn.Module):
             (n, *output shape) in the output's type.
         """
         batch = batch or self.batch
-        parts = [self.forward(as_value(codes[i : i + batch], self.input)) for i in range(0, len(codes), batch)]
+        parts = [self.forward(self.as_input(codes[i : i + batch])) for i in range(0, len(codes), batch)]
         whole = torch.cat([part for part in parts if isinstance(part, Tensor)])
         return whole.numpy().astype(self.output.dtype)
+
+    def as_input(self, codes: NDArray[np.generic]) -> Tensor:
+        """Inputs of the device in the type in which values travel; the shape stays."""
+        return as_value(codes, self.input)
 
     @cached_property
     def batch(self) -> int:

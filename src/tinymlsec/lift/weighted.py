@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from tinymlsec.lift.arithmetic import wrap
 from tinymlsec.lift.op import LiftedOp, Site
+from tinymlsec.lift.ops.common import activation_bounds
 from tinymlsec.lift.rescale import Rescale
 from tinymlsec.target.tflite.requant import INT32_MAX, INT32_MIN
-from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES, activation_range, convolution_multipliers
+from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES, convolution_multipliers
 
 EXACT_IN_FLOAT32 = 2.0**24
 """Integers below this magnitude, and so sums that never leave it, are exact in float32."""
@@ -98,9 +99,7 @@ class WeightedOp(LiftedOp):
         fixed = "single" if rounding == "float32" else rounding
         multiplier, shift = convolution_multipliers(input_scale, scales, output_scale, self.channels, fixed)
         real = input_scale * np.broadcast_to(scales.astype(np.float64), (self.channels,)) / output_scale
-        activation = int(site.option("fused_activation_function"))
-        bounds = activation_range(activation, site.output().dtype, output_scale, zero_point)
-        return Rescale(multiplier, shift, real, zero_point, bounds, rounding)
+        return Rescale(multiplier, shift, real, zero_point, activation_bounds(site), rounding)
 
     @property
     def weight(self) -> nn.Parameter:

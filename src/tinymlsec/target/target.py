@@ -6,11 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.capabilities import HOW_TO_SUPPLY, Capability
+from tinymlsec.exactness import Exactness
+from tinymlsec.lift.coverage import obstacle
 from tinymlsec.target.data import Dataset
 from tinymlsec.target.deployment import Deployment
 from tinymlsec.target.device import Device
@@ -19,6 +22,12 @@ from tinymlsec.target.task import Task
 from tinymlsec.target.tflite.graph import Model
 from tinymlsec.target.victim import Scores, Victim
 
+if TYPE_CHECKING:
+    from tinymlsec.lift.graph import LiftedGraph
+    from tinymlsec.lift.lifted import Lifted
+
+LIFTED = (Capability.GRADIENTS, Capability.LOGITS)
+"""What the lifted graph offers."""
 MAX_CLEAN_SAMPLES = 1000
 """Clean accuracy is measured on at most so many samples."""
 
@@ -52,11 +61,14 @@ class Target:
             Capability.TRAINING_DATA: self.dataset is not None and self.dataset.training is not None,
             Capability.DEVICE: self.device is not None,
             Capability.DEPLOYMENT: self.deployment is not None,
+            **dict.fromkeys(LIFTED, self.victim is not None and obstacle(self.victim.model) is None),
         }
         return frozenset(capability for capability, there in present.items() if there)
 
     def why_missing(self, capability: Capability) -> str:
         """The reason a capability is missing, and how to supply it."""
+        if capability in LIFTED and self.victim is not None:
+            return obstacle(self.victim.model) or HOW_TO_SUPPLY[capability]
         return self.obstacles.get(capability, HOW_TO_SUPPLY[capability])
 
     @cached_property
@@ -82,6 +94,29 @@ class Target:
         if self.victim is None:
             raise ValueError("this target has no runnable model")
         return self.victim
+
+    @property
+    def exactness(self) -> Exactness | None:
+        """How the lifted graph compares with the runtime; None as long as nobody has asked for the graph."""
+        made: tuple[LiftedGraph | None, Exactness] | None = self.__dict__.get("_lift")
+        return None if made is None else made[1]
+
+    @property
+    def lifted(self) -> Lifted:
+        """The lifted graph with the proof that it gives the runtime's integers; made on first use.
+
+        Raises:
+            CapabilityMissing: it cannot be built, or differs from the runtime; names the first operator that does.
+        """
+        from tinymlsec.lift.lifted import accept
+
+        return accept(*self._lift)
+
+    @cached_property
+    def _lift(self) -> tuple[LiftedGraph | None, Exactness]:
+        from tinymlsec.lift.lifted import lifted_for
+
+        return lifted_for(self.require_victim(), self.dataset)
 
     @cached_property
     def clean(self) -> CleanRun:

@@ -23,8 +23,10 @@ def unary(op: str, rng: Rng) -> Setting:
     so, zo = near(rng, si, 8.0), zero_point(rng)
     options = {}
     if op == "LEAKY_RELU":
-        options["alpha"] = float(np.float32(pick(rng, (0.0, 0.01, 0.1, 0.3, 0.5, 1.0, 1.7, float(rng.random())))))
-    if op == "RELU6":
+        options["alpha"] = float(
+            np.float32(pick(rng, (0.0, 0.01, 0.1, 0.3, 0.5, 1.0, 1.7, -0.4, -1.0, float(rng.random()))))
+        )
+    if op == "RELU6" and chance(rng, 0.7):
         so, zo = si, zi
     builder = GraphBuilder()
     x = builder.input(full, "int8", si, zi)
@@ -43,7 +45,7 @@ def curve(op: str, rng: Rng) -> Setting:
 
 def softmax(dtype: str, rng: Rng) -> Setting:
     si, zi = scale(rng, 0.002, 2.0), zero_point(rng)
-    classes = int(pick(rng, (1, 2, 3, 10, 12, 40, 300)))
+    classes = int(pick(rng, (1, 2, 3, 10, 12, 40, 500)))
     full = (*shape(rng, int(rng.integers(0, 4)), 3), classes)
     so, zo = (1 / 256, -128) if dtype == "int8" else (1 / 65536, -32768)
     options = {"beta": float(np.float32(pick(rng, (1.0, 1.0, 0.5, 2.5))))}

@@ -48,11 +48,10 @@ def build_leaky_relu(site: Site) -> LiftedOp:
     """LEAKY_RELU: another multiplier below the zero point."""
     (si, zi), (so, zo) = site.scale(site.input(0)), site.scale(site.output())
     alpha, rounding = float(np.float32(site.option("alpha"))), site.profile.rounding
-    if alpha < 0:
-        raise site.unsupported(f"its slope for negative values is negative ({alpha:g})")
     x = all_codes("int8") - zi
     above = multiply_by_quantized_multiplier(x, *rescale_multiplier(si, so, rounding), rounding)
-    below = multiply_by_quantized_multiplier(x, *leaky_relu_multiplier(si, alpha, so, rounding), rounding)
+    sign = -1 if alpha < 0 else 1  # the kernel multiplies by the magnitude and turns the result around
+    below = sign * multiply_by_quantized_multiplier(x, *leaky_relu_multiplier(si, abs(alpha), so, rounding), rounding)
     slopes = np.where(x >= 0, si / so, alpha * si / so)
     return CodeTable("int8", np.where(x >= 0, above, below) + zo, INT8, slopes)
 
@@ -81,7 +80,10 @@ def _real(scale: float, zero_point: int) -> NDArray[np.float64]:
 
 
 def _table(site: Site, scale: float, zero_point: int, curve: Callable[[Tensor], Tensor]) -> NDArray[np.int64]:
-    """Codes of a saturating curve: evaluated in fixed point inside of the input radius, its ends outside."""
+    """Codes of a saturating curve: evaluated in fixed point inside of the input radius, its ends outside.
+
+    They are clamped here already: the curve flattens by itself, and its small slopes at the ends are worth keeping.
+    """
     try:
         constants = logistic_constants(scale)
     except ModelFileError as error:
@@ -89,15 +91,21 @@ def _table(site: Site, scale: float, zero_point: int, curve: Callable[[Tensor], 
     x = all_codes("int8") - zero_point
     inside = np.abs(x) < constants.radius
     arguments = multiply_by_quantized_multiplier(np.where(inside, x, 0), constants.multiplier, constants.left_shift)
-    values = curve(torch.from_numpy(arguments)).numpy()
+    values = curve(torch.from_numpy(arguments)).clamp(*INT8).numpy()
     return np.where(inside, values, np.where(x <= -constants.radius, *INT8))
 
 
 _INT8_ROW = only(("int8",), "int8")
 SUPPORT: tuple[Support, ...] = (
     Support("RELU", "int8", build_relu, _INT8_ROW, "any scales and zero points"),
-    Support("RELU6", "int8", build_relu6, _INT8_ROW, "any scale and zero point, the same for input and output"),
-    Support("LEAKY_RELU", "int8", build_leaky_relu, _INT8_ROW, "any scales and zero points; slope 0 or more"),
+    Support(
+        "RELU6",
+        "int8",
+        build_relu6,
+        _INT8_ROW,
+        "any scale and zero point of the input; codes are clamped, not rescaled",
+    ),
+    Support("LEAKY_RELU", "int8", build_leaky_relu, _INT8_ROW, "any scales, zero points and slope"),
     Support("LOGISTIC", "int8", build_logistic, _INT8_ROW, "any scale and zero point; output from -128, step 1/256"),
     Support("TANH", "int8", build_tanh, _INT8_ROW, "any scale and zero point; output around 0, step 1/128"),
 )

@@ -18,11 +18,15 @@ from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES, rescale_multipli
 
 
 class _Quantize(torch.autograd.Function):
-    """Real numbers to codes: single-precision quotient, rounded half away from zero, clamped."""
+    """Real numbers to codes: single-precision quotient, rounded half away from zero, clamped.
+
+    Beyond 2**31 steps of the scale the kernel's conversion to an integer is undefined (on x86 it gives the smallest
+    code, on Arm the nearest). The lift gives the nearest, and the zero point for what is not a number.
+    """
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, scale: float, zero_point: int, low: int, high: int) -> Tensor:
-        quotient = (values / torch.tensor(scale)).to(torch.float64)  # the sum with 1/2 must not round
+        quotient = torch.nan_to_num((values / scale).to(torch.float64))  # in double the sum with 1/2 is exact
         codes = torch.trunc(quotient + torch.copysign(torch.full_like(quotient, 0.5), quotient)) + zero_point
         ctx.scale = scale
         ctx.save_for_backward(window(codes, low, high))

@@ -1,4 +1,8 @@
-"""SOFTMAX on int8: exponentials from a table of differences to the row's maximum, one reciprocal a row."""
+"""SOFTMAX on int8: exponentials from a table of differences to the row's maximum, one reciprocal a row.
+
+The runtime of October 2026 ends the program where the exponentials of a row add up to 512 or more and the output is
+int8: a flat row of 512 elements is enough. The lift gives the smallest code there, which every probability rounds to.
+"""
 
 from __future__ import annotations
 
@@ -91,6 +95,12 @@ def build(site: Site) -> LiftedOp:
 
 
 SUPPORT: tuple[Support, ...] = tuple(
-    Support("SOFTMAX", types, build, only(("int8",), output), "along the last axis; any scale, zero point and beta")
+    Support(
+        "SOFTMAX",
+        types,
+        build,
+        only(("int8",), output),
+        "along the last axis, up to 4,095 elements; any scale, zero point, beta",
+    )
     for types, output in (("int8", "int8"), ("int8 -> int16", "int16"))
 )

@@ -35,7 +35,7 @@ class SumBounds:
         return self.total > INT32_MAX
 
 
-def sum_bounds(weights: NDArray[np.float64], bias: NDArray[np.float64], low: int, high: int) -> SumBounds:
+def sum_bounds(weights: NDArray[np.float64], bias: NDArray[np.float64], low: float, high: float) -> SumBounds:
     """Bounds of the sums that a layer can form.
 
     Args:
@@ -84,11 +84,10 @@ class WeightedOp(LiftedOp):
         self.rescale = self._rescale(site)
 
     def _weight_zero_point(self, site: Site) -> int:
+        """Only fully connected layers with one scale look at it; all other kernels take weights to be symmetric."""
         quantization = site.input(1).quantization
-        zeros = np.zeros(1) if quantization is None or quantization.zero_point.size == 0 else quantization.zero_point
-        if np.any(zeros != zeros[0]):
-            raise site.unsupported("its weights have different zero points")
-        return int(zeros[0])
+        read = site.op.name == "FULLY_CONNECTED" and quantization is not None and not quantization.per_channel
+        return int(quantization.zero_point[0]) if read and quantization and quantization.zero_point.size else 0
 
     def _rescale(self, site: Site) -> Rescale:
         scales = site.scales(site.input(1))
@@ -125,9 +124,9 @@ class WeightedOp(LiftedOp):
         """Choose the number type in which the sums of the present weights are exact."""
         rows = self.integer_weight().movedim(self.channel_axis, 0).reshape(self.channels, -1)
         bias = self.integer_bias()
-        extent = [float(code - self.input_zero_point) for code in self.input_range]
+        low, high = (float(code - self.input_zero_point) for code in self.input_range)
         biases = np.zeros(self.channels) if bias is None else bias.numpy()
-        self.sums = sum_bounds(rows.numpy().astype(np.float64), biases, *extent)
+        self.sums = sum_bounds(rows.numpy().astype(np.float64), biases, low, high)
         self.dtype = torch.float32 if self.sums.products < EXACT_IN_FLOAT32 else torch.float64
         self.bias_inside = self.dtype is torch.float64 or self.sums.total < EXACT_IN_FLOAT32
         self.rescale.prepare(self.sums.total)
@@ -140,4 +139,5 @@ class WeightedOp(LiftedOp):
             bias: None where it is in the products already, or absent.
         """
         sums = products if bias is None else products.to(torch.float64) + bias
-        return self.rescale(wrap(sums) if self.sums.wraps else sums)
+        codes: Tensor = self.rescale(wrap(sums) if self.sums.wraps else sums)
+        return codes

@@ -1,4 +1,4 @@
-"""`tinymlsec list`: attacks, threats, devices, defenses."""
+"""`tinymlsec list`: attacks, threats, devices, defenses, lifted operators."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class What(StrEnum):
     THREATS = "threats"
     DEVICES = "devices"
     DEFENSES = "defenses"
+    OPS = "ops"
 
 
 def listing(
@@ -31,12 +32,13 @@ def listing(
     threat: Annotated[str | None, typer.Option(help="Attacks, defenses: only those for this threat.")] = None,
     output: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> int:
-    """List attacks, threats, devices or defenses."""
+    """List attacks, threats, devices, defenses or the operators of the lift."""
     rows = {
         What.ATTACKS: lambda: _attacks(threat),
         What.THREATS: lambda: _threats(layer),
         What.DEVICES: lambda: _devices(class_, has or (), lacks or (), core),
         What.DEFENSES: lambda: _defenses(threat),
+        What.OPS: _ops,
     }[what]()
     if output == "json":
         typer.echo(json.dumps(rows, indent=2))
@@ -91,6 +93,27 @@ def _defenses(threat: str | None) -> list[Row]:
         }
         for d in catalog.defenses.values()
         if threat is None or threat.upper() in catalog.helped_by(d.id)
+    ]
+
+
+def _ops() -> list[Row]:
+    """Operators that the lift covers; the only list that needs PyTorch, and the only one that waits for it."""
+    from importlib.util import find_spec
+
+    from tinymlsec.errors import UsageError
+
+    if find_spec("torch") is None:
+        raise UsageError(
+            "the list of lifted operators needs PyTorch",
+            found="no torch in this environment",
+            next_step="pip install 'tinymlsec[lift]'",
+        )
+    from tinymlsec.lift.ops import support_table
+
+    return [
+        {"operator": row.op, "types": row.types, "options": row.options}
+        for _, rows in sorted(support_table().items())
+        for row in rows
     ]
 
 

@@ -24,11 +24,17 @@ class ExamplePaths:
     model: Path
     data: Path
     deployment: Path
+    hardened_model: Path
 
 
 def digits_model() -> bytes:
     """The model file: int8, input (1, 8, 8, 1), output (1, 10)."""
     return _digits("digits.tflite").read_bytes()
+
+
+def digits_hardened_model() -> bytes:
+    """The same network, trained to be harder to attack; remade by ``examples/digits/make_hardened.py``."""
+    return _digits("digits_hardened.tflite").read_bytes()
 
 
 def digits_data() -> bytes:
@@ -50,10 +56,8 @@ def digits_license() -> str:
 def digits_paths() -> Iterator[ExamplePaths]:
     """The example's files as paths, extracted for the time of the block where the package lies in a zip file."""
     with ExitStack() as stack:
-        model, data, deployment = (
-            stack.enter_context(as_file(_digits(name))) for name in ("digits.tflite", "digits.npz", "deployment.toml")
-        )
-        yield ExamplePaths(model, data, deployment)
+        names = ("digits.tflite", "digits.npz", "deployment.toml", "digits_hardened.tflite")
+        yield ExamplePaths(*(stack.enter_context(as_file(_digits(name))) for name in names))
 
 
 def _digits(name: str) -> Traversable:

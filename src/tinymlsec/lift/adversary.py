@@ -64,7 +64,7 @@ def worst_inputs(
     low, high = ((codes + sign * adversary.radius).clamp(*bounds) for sign in (-1, 1))
     start = torch.randint(-adversary.radius, adversary.radius + 1, codes.shape, generator=generator)
     x = (codes + start).clamp(*bounds)
-    size = max(2.5 * adversary.radius / adversary.steps, 1.0)
+    size = max(2.5 * adversary.radius / max(adversary.steps, 1), 1.0)
     for _ in range(adversary.steps):
         x = x.detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(_harm(scores(x), labels, adversary.loss), x)
@@ -105,7 +105,7 @@ def robust_share(
     """
     generator = torch.Generator().manual_seed(seed)
     stands = 0
-    for x, y in zip(codes.split(batch), labels.split(batch), strict=True):
+    for x, y in zip(torch.split(codes, batch), torch.split(labels, batch), strict=True):
         alive = torch.ones(len(y), dtype=torch.bool)
         watched = _watch(scores, y, alive)
         with torch.no_grad():

@@ -72,11 +72,11 @@ def activation_ranges(twin: FloatTwin, codes: NDArray[np.generic], coverage: flo
         )
     seen: dict[int, _Seen] = {}
     x = real_from_codes(twin, codes)
-    for rows in x.split(BATCH):
+    for rows in torch.split(x, BATCH):
         twin.visit(rows, lambda t, values: seen.setdefault(t, _Seen()).extend(values))
     ranges = {t: (s.low, s.high) for t, s in seen.items()}
     if coverage < 1.0:
-        for rows in x.split(BATCH):
+        for rows in torch.split(x, BATCH):
             twin.visit(rows, lambda t, values: seen[t].count(values))
         ranges = {t: s.covering(coverage) for t, s in seen.items()}
     constants = {t: (float(v.min()), float(v.max())) for t, v in twin.constants.items() if v.numel()}

@@ -31,7 +31,9 @@ def balance(out_range: NDArray[np.float64], in_range: NDArray[np.float64]) -> ND
     return np.clip(np.sqrt(ratio), SMALLEST_FACTOR, 1 / SMALLEST_FACTOR)
 
 
-def equalize(model: Model, weights: Weights, sweeps: int = 4, factors: Factors = balance) -> dict[int, NDArray[np.float32]]:
+def equalize(
+    model: Model, weights: Weights, sweeps: int = 4, factors: Factors = balance
+) -> dict[int, NDArray[np.float32]]:
     """Weights and biases that compute the same function in real numbers.
 
     Args:

@@ -1,4 +1,4 @@
-"""Operators on real numbers, for the float twin: (n, ...) in the file's layout with its leading 1 taken by the batch."""
+"""Operators on real numbers, for the float twin: (n, ...) in the file's layout, the batch in place of its leading 1."""
 
 from __future__ import annotations
 

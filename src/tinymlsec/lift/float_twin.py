@@ -118,7 +118,7 @@ class FloatTwin(nn.Module):
         """Real weights and biases by tensor number, with batch normalization multiplied in (its running averages)."""
         result = {int(t): p.detach().clone() for t, p in self.real.items()}
         for index, layer in self.layers.items():
-            norm = self.norms[str(index)] if str(index) in self.norms else None
+            norm = dict(self.norms.items()).get(str(index))
             if isinstance(norm, nn.BatchNorm1d) and layer.bias is not None:
                 assert norm.running_mean is not None
                 assert norm.running_var is not None
@@ -132,7 +132,7 @@ class FloatTwin(nn.Module):
 
 def _integers(tensor: TensorInfo, value: Tensor) -> tuple[int, ...] | None:
     """Axes, paddings and shapes; biases, which are int32 as well, have scales."""
-    if tensor.dtype not in ("int32", "int64") or tensor.quantization is not None and tensor.quantization.scale.size:
+    if tensor.dtype not in ("int32", "int64") or (tensor.quantization is not None and tensor.quantization.scale.size):
         return None
     return tuple(int(v) for v in value.reshape(-1))
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from tinymlsec.errors import UnsupportedModelError
 from tinymlsec.lift.calibrate import Range, activation_ranges
 from tinymlsec.lift.float_twin import FloatTwin
+from tinymlsec.lift.layers import Layer, Weights, layers
 from tinymlsec.lift.op import CODE_TYPES
 from tinymlsec.lift.rewrite import replace_tensors
 from tinymlsec.lift.sharing import kept_tensors, sharing_groups
-from tinymlsec.lift.layers import Layer, Weights, layers
 from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.graph import Model, Quantization
 from tinymlsec.target.tflite.quantize import range_parameters
@@ -163,4 +163,5 @@ def _weight_scales(
     scales = np.maximum(scales, max(float(scales.max()), 1e-6) * 1e-6)
     if grid == "power_of_two":
         scales = np.array([2.0 ** math.ceil(math.log2(s)) for s in scales])
-    return scales.astype(np.float32)
+    narrow: NDArray[np.float32] = scales.astype(np.float32)
+    return narrow

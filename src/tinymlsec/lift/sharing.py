@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tinymlsec.lift.op import CODE_TYPES
 from tinymlsec.lift.layers import CHANNEL_AXES
+from tinymlsec.lift.op import CODE_TYPES
 from tinymlsec.target.tflite.graph import Model, Operator
 
 SHARE = (

@@ -1,4 +1,4 @@
-"""Training without TensorFlow: quantization-aware fine-tuning of an integer file, and training of a topology from scratch.
+"""Training without TensorFlow: quantization-aware fine-tuning of integer files, and training from scratch.
 
 Fine-tuning keeps all scales and learns integers: the forward pass is the device's, the backward pass goes straight
 through the rounding (Jacob and others, "Quantization and training of neural networks for efficient
@@ -68,7 +68,8 @@ class Epoch:
     loss: float
     """Mean over the batches."""
     accuracy: float
-    """Share of right answers during the epoch, on the variants that training saw."""
+    """Share of right answers during the epoch: on the samples as augmented, or on the adversarial ones where the
+    adversary's weight is 1."""
 
 
 Progress = Callable[[Epoch], None]
@@ -88,7 +89,7 @@ class ScratchConfig:
     """Training from scratch: in real numbers, then to integers, then in integers."""
 
     real: TrainConfig = TrainConfig(epochs=30, learning_rate=3e-3)
-    quantization: RequantizeConfig = RequantizeConfig()
+    quantization: RequantizeConfig = field(default_factory=RequantizeConfig)
     integer: TrainConfig | None = TrainConfig(epochs=3, learning_rate=1e-4)
     """Fine-tuning of the integer graph; None to leave it out."""
     calibration: int = 500
@@ -200,7 +201,7 @@ class _Lesson:
     def epoch(self) -> tuple[float, float]:
         """One pass over the data: mean loss and share of right answers."""
         order = torch.randperm(len(self.y), generator=self.random)
-        results = [self._step(rows) for rows in order.split(self.config.batch)]
+        results = [self._step(rows) for rows in torch.split(order, self.config.batch)]
         self.student.refresh()
         losses, rights = zip(*results, strict=True)
         return sum(losses) / len(losses), sum(rights) / len(self.y)
@@ -220,7 +221,7 @@ class _Lesson:
         return float(loss.detach()), right
 
     def _loss(self, x: Tensor, y: Tensor) -> tuple[Tensor, int]:
-        """Loss of a batch and the number of right answers to the samples as they are (or as the adversary left them)."""
+        """Loss of a batch and the number of right answers, to the samples as they are where those are learned from."""
         smoothing, adversary = self.config.label_smoothing, self.config.adversary
         if adversary is None:
             scores = self.student.scores(x)
@@ -229,7 +230,7 @@ class _Lesson:
         with self.student.probing():
             hard = worst_inputs(self.student.scores, x, y, now, self.bounds, self.random)
         scores = self.student.scores(torch.cat([x, hard]) if now.weight < 1 else hard)
-        parts = scores.split(len(y))
+        parts = torch.split(scores, len(y))
         losses = [F.cross_entropy(part, y, label_smoothing=smoothing) for part in parts]
         return now.weight * losses[-1] + (1 - now.weight) * losses[0], _right(parts[0], y)
 

@@ -15,7 +15,7 @@ from tinymlsec import __version__
 from tinymlsec.baseline import measure_baseline
 from tinymlsec.capabilities import Capability
 from tinymlsec.context import Progress, silent
-from tinymlsec.errors import BudgetExceeded, OracleError, RunFolderError
+from tinymlsec.errors import BudgetExceeded, CapabilityMissing, OracleError, RunFolderError
 from tinymlsec.evidence import Evidence
 from tinymlsec.loading import Sources, load_target
 from tinymlsec.planning import Unit, plan
@@ -141,7 +141,7 @@ class _Run:
         done = {e.key for e in self.evidence}
         open_units = [unit for unit in self.units if unit.key not in done]
         try:
-            self._ask_clean(open_units)
+            self._prepare(open_units)
             for unit in open_units:
                 self._keep(run_unit(unit, bench), on_evidence)
         except KeyboardInterrupt:
@@ -150,11 +150,21 @@ class _Run:
         self._save(RunStatus.COMPLETE)
         return conclude(self.record, self.evidence, self.store.folder if self.store else None)
 
-    def _ask_clean(self, units: Sequence[Unit]) -> None:
-        """Ask for the clean answers before any unit runs, so that a resumed unit counts the same inferences."""
-        if any(unit.skip is None for unit in units) and Capability.DATA in self.target.capabilities:
-            with contextlib.suppress(BudgetExceeded, OracleError):  # the attacks meet the same obstacle and say so
+    def _prepare(self, units: Sequence[Unit]) -> None:
+        """What several units share is made before any of them runs, so that a resumed unit counts the same inferences.
+
+        An attack that needs what could not be made meets the same obstacle and says so.
+        """
+        needed = {need for unit in units if unit.skip is None for need in unit.attack.needs}
+        with contextlib.suppress(BudgetExceeded, OracleError):
+            if needed and Capability.DATA in self.target.capabilities:
                 self.target.clean  # noqa: B018 - asked once and kept
+        with contextlib.suppress(BudgetExceeded, OracleError, CapabilityMissing):
+            if needed & {Capability.GRADIENTS, Capability.LOGITS}:
+                self.target.lifted  # noqa: B018 - built and checked once
+        if self.target.exactness is not None:
+            self.record = self.record.model_copy(update={"exactness": self.target.exactness})
+            self._save()
 
     def _keep(self, evidence: Evidence, on_evidence: OnEvidence | None) -> None:
         self.evidence.append(evidence)

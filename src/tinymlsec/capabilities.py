@@ -30,7 +30,7 @@ HOW_TO_SUPPLY: dict[Capability, str] = {
     Capability.SCORES: "give a model that the runtime runs, so that it can be asked for its outputs",
     Capability.LOGITS: "give a model that the runtime runs and that can be lifted: pip install 'tinymlsec[lift]'",
     Capability.GRADIENTS: "give a model that the runtime runs and that can be lifted: pip install 'tinymlsec[lift]'",
-    Capability.GRADIENTS_FLOAT: "needs the lifted graph, which this version does not have yet",
+    Capability.GRADIENTS_FLOAT: "needs a float twin of the model, which this version does not take yet",
     Capability.DATA: "give inputs with labels: --data samples.npz (x, y)",
     Capability.TRAINING_DATA: "add x_train and y_train to the data file",
     Capability.IMAGE: "needs a firmware image, which this version does not read yet",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
+from tinymlsec.exactness import Exactness
 from tinymlsec.records import SCHEMA_VERSION, Digest, Metric, Record
 from tinymlsec.target.device_facts import DeviceClass
 
@@ -105,6 +106,8 @@ class RunRecord(Record):
     task: TaskSummary | None = None
     data: DataSummary | None = None
     baseline: Baseline | None = None
+    exactness: Exactness | None = None
+    """How the lifted graph compares with the runtime; absent where no attack asked for the graph."""
     device_id: str | None = None
     device: dict[str, Any] | None = None
     """The device record as it was used."""

@@ -53,6 +53,7 @@ def _model(run: RunRecord, limits: Limits) -> Card:
         ("State tensors", str(model.state_tensors) if model.state_tensors else ""),
         ("Runtime", model.runtime or "none"),
         ("Runs there", "yes" if model.runs else "no: nothing could be executed"),
+        ("Lifted graph", run.exactness.words if run.exactness else ""),
         ("SHA-256", model.sha256),
     )
     return Card("Model", rows)

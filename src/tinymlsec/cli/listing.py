@@ -98,15 +98,14 @@ def _defenses(threat: str | None) -> list[Row]:
 
 def _ops() -> list[Row]:
     """Operators that the lift covers; the only list that needs PyTorch, and the only one that waits for it."""
-    from importlib.util import find_spec
-
     from tinymlsec.errors import UsageError
+    from tinymlsec.lift.coverage import HOW_TO_INSTALL, torch_installed
 
-    if find_spec("torch") is None:
+    if not torch_installed():
         raise UsageError(
             "the list of lifted operators needs PyTorch",
             found="no torch in this environment",
-            next_step="pip install 'tinymlsec[lift]'",
+            next_step=HOW_TO_INSTALL,
         )
     from tinymlsec.lift.ops import support_table
 

@@ -25,6 +25,8 @@ from tinymlsec.lift.profiles import SumRounding
 from tinymlsec.lift.surrogate import current_surrogate, window
 from tinymlsec.target.tflite.requant import multiply_by_quantized_multiplier
 
+DEEP = 20
+"""Right shifts up to here leave room for exact thresholds in 64 bits."""
 WIDEST = 2**31
 """Sums stay below it in magnitude: the device has 32 bits for them."""
 
@@ -80,7 +82,7 @@ class Rescale(nn.Module):
         one_sided = self.rounding != "double" or low >= 0 or high <= 0
         side = -1.0 if self.rounding == "double" and high <= 0 else 1.0
         self.two_sided = not one_sided and bool(lean.any())
-        self._constant("offset", self.zero_point + 0.5 + (0.0 if self.two_sided else side * lean))
+        self._constant("offset", self.zero_point + 0.5 + (0.0 * lean if self.two_sided else side * lean))
         self._constant("lean", lean)
 
     def prepare(self, largest: float) -> None:
@@ -152,23 +154,39 @@ def thresholds(
 
     Args:
         multiplier: (channels,), greater than zero.
-        shift: (channels,), -31 to 24.
+        shift: int64 (channels,), -31 to 24.
         rounding: double, double_up or single.
         levels: (k,) values before the zero point is added, at most 2**10 in magnitude.
 
     Returns:
         (k, channels); beyond the reach of any sum held at `WIDEST` or its negative.
     """
-    level, factor = levels.astype(object)[:, None], multiplier.astype(object)
-    right, left = np.maximum(-shift, 0).astype(object), np.maximum(shift, 0).astype(object)
+    deep = shift < -DEEP
+    rise = _rise(multiplier, np.maximum(shift, -DEEP), rounding, levels[:, None])
+    if deep.any():  # integers of any width, element by element
+        columns = (
+            multiplier[deep].astype(object),
+            shift[deep].astype(object),
+            rounding,
+            levels[:, None].astype(object),
+        )
+        rise[:, deep] = np.clip(_rise(*columns), -WIDEST, WIDEST).astype(np.int64)
+    held: NDArray[np.int64] = np.clip(rise, -WIDEST, WIDEST)
+    return held
+
+
+def _rise(multiplier: NDArray[Any], shift: NDArray[Any], rounding: SumRounding, level: NDArray[Any]) -> NDArray[Any]:
+    """See `thresholds`; in the number type of the arrays."""
+    one = np.array(1).astype(level.dtype)
+    right, factor = np.maximum(-shift, 0), multiplier * (one << np.maximum(shift, 0))
     if rounding == "single":
-        whole = level * 2 ** (31 + right) - 2 ** (30 + right)
+        whole = level * (one << (31 + right)) - (one << (30 + right))
     else:
-        tie_lost = np.where((rounding == "double") & (levels[:, None] <= 0) & (shift < 0), 1, 0).astype(object)
-        high = level * 2**right - 2**right // 2 + tie_lost
-        whole = high * 2**31 - 2**30
-    rise = -((-whole) // (factor * 2**left))
-    return np.clip(rise, -WIDEST, WIDEST).astype(np.int64)
+        tie_lost = ((level <= 0) & (shift < 0)).astype(level.dtype) * int(rounding == "double")
+        high = level * (one << right) - ((one << right) >> 1) + tie_lost
+        whole = high * (1 << 31) - (1 << 30)
+    rise: NDArray[Any] = -((-whole) // factor)
+    return rise
 
 
 def proven(rescale: Rescale, multiplier: NDArray[np.int64], shift: NDArray[np.int64]) -> bool:
@@ -201,4 +219,5 @@ def _agrees(
     reachable = (np.abs(sums) << np.maximum(s, 0)) < WIDEST
     exact = multiply_by_quantized_multiplier(np.where(reachable, sums, 0), m, s, rescale.rounding) >= levels
     fast = rescale.staircase(torch.from_numpy(sums)).numpy() - rescale.zero_point >= levels
-    return ((exact == reached) & (fast == reached)) | ~reachable
+    agrees: NDArray[np.bool_] = ((exact == reached) & (fast == reached)) | ~reachable
+    return agrees

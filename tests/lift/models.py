@@ -1,0 +1,86 @@
+"""Real models with inputs, and a small one made here, for tests of whole models."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tinymlsec.target.tflite.builder import GraphBuilder
+from tinymlsec.target.tflite.graph import Model
+from tinymlsec.target.tflite.reader import read_model_file
+
+Array = NDArray[Any]
+
+FILES = {
+    "kws": "mlperf_tiny_kws/kws_ref_model.tflite",
+    "ic": "mlperf_tiny_ic/pretrainedResnet_quant.tflite",
+    "vww": "mlperf_tiny_vww/vww_96_int8.tflite",
+    "ad": "mlperf_tiny_ad/ad01_int8.tflite",
+    "micro_speech": "tflm_micro_speech/micro_speech_quantized.tflite",
+    "hello_world": "tflm_hello_world/hello_world_int8.tflite",
+}
+
+
+def load(data: Path, name: str, count: int) -> tuple[Model, bytes, Array]:
+    """A real model, its file and inputs: real ones for kws and ic, random ones otherwise."""
+    model, content = read_model_file(data / FILES[name])
+    if name == "kws":
+        with np.load(data / "mlperf_tiny_kws" / "kws01.npz", allow_pickle=False) as file:
+            return model, content, file["x"][:count]
+    if name == "ic":
+        return model, content, images(data / "cifar10_jpeg" / "cifar10_jpeg_test2000.zip", count)
+    return model, content, random_codes(model, count)
+
+
+def images(archive: Path, count: int) -> Array:
+    """(count, 32, 32, 3) int8: pixels minus 128, drawn over all classes."""
+    image = pytest.importorskip("PIL.Image", reason="JPEG files need Pillow")
+    with zipfile.ZipFile(archive) as file:
+        names = sorted(name for name in file.namelist() if name.endswith(".jpg"))
+        chosen = np.random.default_rng(0).permutation(len(names))[:count]
+        pixels = [np.asarray(image.open(io.BytesIO(file.read(names[i]))).convert("RGB")) for i in chosen]
+    return (np.stack(pixels).astype(np.int16) - 128).astype(np.int8)
+
+
+def random_codes(model: Model, count: int, seed: int = 0) -> Array:
+    """Random int8 inputs, the first two at the smallest and the largest code."""
+    shape = model.main.tensors[model.main.inputs[0]].shape[1:]
+    codes = np.random.default_rng(seed).integers(-128, 128, (count, *shape)).astype(np.int8)
+    codes[0], codes[1] = -128, 127
+    return codes
+
+
+def small_network(seed: int = 0, *, output: bool = True) -> GraphBuilder:
+    """Convolution, depthwise convolution, addition, mean and a dense layer on 8 x 8 x 2 inputs, with random weights."""
+    rng, builder = np.random.default_rng(seed), GraphBuilder("a small network")
+
+    def weights(*shape: int, axis: int = 0) -> int:
+        scales = rng.uniform(0.01, 0.03, shape[axis])
+        return builder.constant(rng.integers(-127, 128, shape).astype(np.int8), scales, dimension=axis)
+
+    def bias(channels: int) -> int:
+        return builder.constant(rng.integers(-900, 900, channels).astype(np.int32), 0.001)
+
+    same = {"padding": "SAME", "stride_h": 1, "stride_w": 1}
+    relu = {**same, "fused_activation_function": "RELU"}
+    x = builder.input((1, 8, 8, 2), "int8", 0.05, 3)
+    first = builder.op("CONV_2D", [x, weights(6, 3, 3, 2), bias(6)], scale=0.09, zero_point=-128, options=relu)
+    second = builder.op(
+        "DEPTHWISE_CONV_2D",
+        [first, weights(1, 3, 3, 6, axis=3), bias(6)],
+        scale=0.2,
+        zero_point=5,
+        options={**same, "depth_multiplier": 1},
+    )
+    both = builder.op("ADD", [first, second], scale=0.2, zero_point=-4, options={})
+    flat = builder.op("RESHAPE", [both, builder.ints(1, 384)], options={"new_shape": (1, 384)})
+    last = builder.op("FULLY_CONNECTED", [flat, weights(4, 384), bias(4)], scale=0.5, zero_point=1, options={})
+    if output:
+        builder.output(last)
+    return builder

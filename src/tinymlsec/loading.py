@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +100,7 @@ def _runnable(base: Target, model: Model, sources: Sources, pool: OraclePool) ->
     elif sources.input_encoding:
         raise UsageError("--input-encoding speaks of the data", next_step="give --data as well, or leave it out")
     victim = Victim(base.data, model, space, task, pool)
+    _check_task(task, space, model)
     _check_labels(dataset, task, victim)
     refused = _refused(victim)
     if refused is None:
@@ -106,6 +108,22 @@ def _runnable(base: Target, model: Model, sources: Sources, pool: OraclePool) ->
     asked = (Capability.LABELS, Capability.SCORES, Capability.DATA)
     obstacles.update(dict.fromkeys(asked, refused))
     return replace(base, space=space, task=task, dataset=dataset, obstacles=obstacles)
+
+
+def _check_task(task: Task, space: InputSpace, model: Model) -> None:
+    """A task that the user names must fit the output: it would otherwise be read off values that mean something else.
+
+    Raises:
+        UsageError: the output has too many or too few values for it.
+    """
+    values = math.prod(model.main.tensors[model.main.outputs[0]].shape)
+    wanted = {TaskKind.ANOMALY: math.prod(space.shape), TaskKind.DETECTION: 1}.get(task.kind, values)
+    if values != wanted:
+        raise UsageError(
+            f"the task {task.kind.value} does not fit this model ({task.source})",
+            found=f"an output of {values} values", expected=f"{wanted}: {task.meaning.decision}",
+            next_step="mend task in the data file or sensor.task in the deployment profile, or leave it out",
+        )  # fmt: skip
 
 
 def _check_labels(dataset: Dataset | None, task: Task, victim: Victim) -> None:

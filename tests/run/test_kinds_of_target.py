@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinymlsec.assessment import Assessment, Options, Sources, assess
+from tinymlsec.errors import UsageError
 from tinymlsec.examples import digits_model, digits_paths
 from tinymlsec.records import VerdictKind
 from tinymlsec.registry import EffortLevel
@@ -67,6 +68,13 @@ def test_what_has_no_meaning_for_a_task_is_skipped_and_says_so(tmp_path: Path) -
     assert square.verdict.kind is VerdictKind.SKIPPED
     assert "no meaning for a regression" in square.verdict.reason
     assert verdicts(result)["random-bit-flips"] is VerdictKind.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("task", ["anomaly", "detection_threshold"])
+def test_a_task_that_the_output_cannot_carry_is_refused(tmp_path: Path, task: str) -> None:
+    np.savez(tmp_path / "d.npz", x=np.zeros((3, 8, 8, 1), np.float32), y=[0, 1, 0], task=task)
+    with pytest.raises(UsageError, match="does not fit this model"):
+        run(digits_model(), tmp_path / "d.npz")
 
 
 def test_several_inputs_leave_the_static_parts() -> None:

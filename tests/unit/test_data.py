@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -60,6 +62,11 @@ def test_share_of_clipped_values_is_counted(tmp_path: Path) -> None:
         ({"x": np.zeros((3, 2, 2), np.int8), "y": ["a", "b", "c"]}, "no numbers"),
         ({"x": np.zeros((3, 2, 2), np.int8), "task": "guessing"}, "task is unknown"),
         ({"x": np.full((3, 2, 2), np.nan, np.float32)}, "NaN"),
+        ({"x": np.float32(3)}, "no samples"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "y": np.float32(3.5)}, "do not match the samples"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "threshold": np.zeros(0)}, "threshold is not a number"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "threshold": "high"}, "threshold is not a number"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "threshold": np.nan}, "threshold is not a number"),
     ],
 )
 def test_bad_content_is_refused_in_words(tmp_path: Path, arrays: dict[str, object], words: str) -> None:
@@ -81,6 +88,74 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", header.getvalue() + bytes(1000))
     with pytest.raises(DataError, match="too large"):
+        npz.read_npz(file, frozenset({"x"}))
+
+
+HOSTILE_HEADERS = {
+    "negative size reads to the end": "{'descr':'<f4','fortran_order':False,'shape':(-1,)}",
+    "two unknown sizes": "{'descr':'<f4','fortran_order':False,'shape':(-1,-4)}",
+    "values of no size": "{'descr':'|S0','fortran_order':False,'shape':(5,)}",
+    "arrays in an array": "{'descr':('<f4',(3,)),'fortran_order':False,'shape':(4,)}",
+    "too many dimensions": "{'descr':'<f4','fortran_order':False,'shape':" + str((1,) * 70) + "}",
+    "nothing of a huge size": "{'descr':'<f4','fortran_order':False,'shape':(0,99999999999999999999)}",
+    "open bracket": "{'descr':'<f4','fortran_order':False,'shape':(5,)",
+    "bad indent": "  x\n y\n",
+    "unhashable": "{[]:1}",
+    "deep": "-" * 9000 + "1",
+    "long": " " * 60_000,
+}
+
+
+@pytest.mark.parametrize("header", HOSTILE_HEADERS.values(), ids=HOSTILE_HEADERS.keys())
+def test_hostile_headers_are_refused_before_anything_is_unpacked(tmp_path: Path, header: str) -> None:
+    text = header.encode()
+    file = tmp_path / "d.npz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        body = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(16 << 20)
+        archive.writestr("x.npy", body)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"damaged|too large"):
+            npz.read_npz(file, frozenset({"x"}))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_header_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "d.npz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x02\x00" + (16 << 20).to_bytes(4, "little") + b" " * (16 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="header has"):
+            npz.read_npz(file, frozenset({"x"}))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_is_told_whatever_its_codec(tmp_path: Path, method: int) -> None:
+    file = tmp_path / "d.npz"
+    whole = io.BytesIO()
+    np.save(whole, np.random.default_rng(0).integers(-128, 127, (50, 2, 2)).astype(np.int8))
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("x.npy", whole.getvalue())
+    content = bytearray(file.read_bytes())
+    for place in range(40, len(content) - 120, 19):
+        damaged = bytes(content[:place]) + b"\xff" * 16 + bytes(content[place + 16 :])
+        file.write_bytes(damaged)
+        with contextlib.suppress(DataError):  # nothing but this error may come out of it
+            npz.read_npz(file, frozenset({"x"}))
+
+
+def test_a_member_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "d.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("\u00e9.npy", b"x")
+    file.write_bytes(file.read_bytes().replace("\u00e9".encode(), b"\xff\xfe"))
+    with pytest.raises(DataError, match=r"cannot be read as \.npz"):
         npz.read_npz(file, frozenset({"x"}))
 
 

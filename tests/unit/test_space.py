@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinymlsec.errors import DataError
+from tinymlsec.errors import DataError, DeploymentError
 from tinymlsec.target.space import InputSpace
 
 
@@ -77,3 +77,9 @@ def test_sensor_bounds_only_narrow_the_grid() -> None:
     space = grid().with_sensor(-10.0, 1e6)
     assert (space.low, space.high) == (-17.0, 127.0)
     assert space.clip(np.array([-100.0, 3.4])).tolist() == [-17, 3]
+
+
+@pytest.mark.parametrize("ends", [(1e4, 2e4), (-1e308, -1e307)])
+def test_a_sensor_that_no_code_can_hold_is_refused(ends: tuple[float, float]) -> None:
+    with pytest.raises(DeploymentError, match="outside of what the model's input can hold"):
+        grid().with_sensor(*ends)

@@ -83,7 +83,7 @@ def load_dataset(path: Path, space: InputSpace, *, frames: bool, encoding: str |
         class_names=_names(arrays.get("class_names")),
         task=task,
         frames=None if sequence is None else sequence == "frames",
-        threshold=float(arrays["threshold"].reshape(-1)[0]) if "threshold" in arrays else None,
+        threshold=_threshold(arrays.get("threshold")),
         clipped=_clipped(shaped, codes, space),
         training=training,
     )
@@ -92,7 +92,7 @@ def load_dataset(path: Path, space: InputSpace, *, frames: bool, encoding: str |
 def _fit(x: NDArray[np.generic], space: InputSpace, frames: bool) -> NDArray[np.generic]:
     wanted = space.sample_shape
     lead = 2 if frames else 1
-    if len(x) == 0:
+    if x.ndim == 0 or len(x) == 0:
         raise DataError("x holds no samples", found=f"shape {x.shape}")
     tail = x.shape[lead:]
     same = tuple(d for d in tail if d != 1) == tuple(d for d in wanted if d != 1)  # batch or channel of 1 left out
@@ -131,8 +131,8 @@ def _targets(y: NDArray[np.generic] | None, n: int, task: str | None) -> NDArray
     if y.dtype.kind == "f" and (
         task == TaskKind.REGRESSION.value or (np.isfinite(y).all() and (y != np.rint(y)).any())
     ):
-        flat = y.reshape(n, -1) if len(y) == n else y
-        if len(flat) != n or not np.isfinite(flat).all():
+        flat = y.reshape(n, -1) if y.shape[:1] == (n,) else y
+        if flat.shape[:1] != (n,) or not np.isfinite(flat).all():
             raise DataError("the targets do not match the samples", found=f"y of shape {y.shape}", expected=f"{n} rows")
         return flat.astype(np.float64)
     return _labels(y, n)
@@ -169,6 +169,15 @@ def _word(value: NDArray[np.generic] | None, name: str, allowed: set[str]) -> st
     if word not in allowed:
         raise DataError(f"the data file's {name} is unknown", found=word[:60], expected=", ".join(sorted(allowed)))
     return word
+
+
+def _threshold(value: NDArray[np.generic] | None) -> float | None:
+    if value is None:
+        return None
+    if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+        found = f"{value.size} values of dtype {value.dtype}" if value.size != 1 else str(value.reshape(-1)[0])[:60]
+        raise DataError("the data file's threshold is not a number", found=found, expected="one finite number")
+    return float(value.reshape(-1)[0])
 
 
 def _clipped(x: NDArray[np.generic], codes: Codes, space: InputSpace) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -18,6 +20,9 @@ MAX_ARRAY_BYTES = 512 * 2**20
 MAX_TOTAL_BYTES = 768 * 2**20
 """Largest sum of the arrays that are read."""
 MAX_MEMBERS = 64
+MAX_HEADER_BYTES = 10_000
+"""Longest array header that is parsed; NumPy writes about a hundred bytes."""
+MAX_DIMENSIONS = 16
 
 
 def read_npz(path: Path, names: frozenset[str]) -> Mapping[str, NDArray[np.generic]]:
@@ -46,22 +51,19 @@ def read_npz(path: Path, names: frozenset[str]) -> Mapping[str, NDArray[np.gener
                     arrays[name] = _read_array(stream, name, min(budget, MAX_ARRAY_BYTES))
                 budget -= arrays[name].nbytes
             return arrays
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # zipfile and its codecs raise a dozen unrelated types on damaged archives
         raise DataError(
             "the data file cannot be read as .npz",
-            found=f"{path}: {error}",
+            found=f"{path}: {str(error) or type(error).__name__}",
             expected="a file made by numpy.savez",
             next_step="np.savez('samples.npz', x=x, y=y)",
         ) from error
 
 
 def _read_array(stream: IO[bytes], name: str, limit: int) -> NDArray[np.generic]:
-    try:
-        version = npy.read_magic(stream)
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read_header(stream)
-    except ValueError as error:
-        raise DataError(f"array {name} of the data file is damaged", found=str(error)) from error
+    shape, fortran, dtype = _read_header(stream, name)
     if dtype.hasobject:
         raise DataError(
             f"array {name} holds Python objects (a pickle)",
@@ -69,13 +71,18 @@ def _read_array(stream: IO[bytes], name: str, limit: int) -> NDArray[np.generic]
             expected="numbers, or fixed-width text for class names",
             next_step="store plain arrays; pickles run code when they are read and are never opened",
         )
-    size = dtype.itemsize
-    for dimension in shape:
-        size *= int(dimension)
-    if size > limit:
+    # A negative size would read to the end of a stream that may unpack to any length.
+    if dtype.itemsize == 0 or dtype.subdtype or len(shape) > MAX_DIMENSIONS or any(d < 0 for d in shape):
+        raise DataError(
+            f"array {name} of the data file is damaged",
+            found=f"shape {str(shape)[:100]}, dtype {str(dtype)[:60]}",
+            expected=f"at most {MAX_DIMENSIONS} dimensions, none negative, of plain values",
+        )
+    size = dtype.itemsize * math.prod(shape)
+    if size > limit or max(shape, default=0) > limit:
         raise DataError(
             f"array {name} is too large",
-            found=f"{size:,} bytes",
+            found=f"{size:,} bytes" if size > limit else f"shape {shape}",
             expected=f"at most {limit:,} bytes",
             next_step="give fewer samples; 1,000 are used at most for most attacks",
         )
@@ -84,3 +91,20 @@ def _read_array(stream: IO[bytes], name: str, limit: int) -> NDArray[np.generic]
         raise DataError(f"array {name} is truncated", found=f"{len(raw):,} bytes", expected=f"{size:,} bytes")
     array = np.frombuffer(raw, dtype=dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of an array; no more than the longest header is unpacked."""
+    try:
+        version = npy.read_magic(stream)
+        field = stream.read(2 if version == (1, 0) else 4)
+        length = int.from_bytes(field, "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"its header has {length:,} bytes")
+        header = io.BytesIO(field + stream.read(length))
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(header)
+        return tuple(int(dimension) for dimension in shape), fortran, dtype
+    except Exception as error:  # NumPy's parser lets errors of tokenize and ast through
+        found = (str(error) or type(error).__name__)[:200]
+        raise DataError(f"array {name} of the data file is damaged", found=found) from error

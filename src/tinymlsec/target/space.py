@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.errors import DataError, UnsupportedModelError
+from tinymlsec.errors import DataError, DeploymentError, UnsupportedModelError
 from tinymlsec.target.tflite.graph import Model, Quantization, Tensor
 
 Codes: TypeAlias = NDArray[Any]
@@ -171,11 +171,25 @@ class InputSpace:
         )
 
     def with_sensor(self, low: float, high: float) -> InputSpace:
-        """The same space within the physical range of the sensor, in real units."""
+        """The same space within the physical range of the sensor, in real units.
+
+        Raises:
+            DeploymentError: no code of the model lies within that range.
+        """
         if not self.is_grid:
             return self.with_bounds(low, high, "sensor range of the deployment profile")
-        codes = [round(v / (self.scale or 1.0)) + self.zero_point for v in (low, high)]
-        return self.with_bounds(min(codes), max(codes), "sensor range of the deployment profile")
+        with np.errstate(over="ignore"):  # beyond every code is answer enough
+            ends = np.rint(np.array([low, high]) / (self.scale or 1.0)) + self.zero_point
+        first, last = float(ends.min()), float(ends.max())
+        if not (first <= self.high and last >= self.low):
+            real = [(code - self.zero_point) * (self.scale or 1.0) for code in (self.low, self.high)]
+            raise DeploymentError(
+                "the sensor's range lies outside of what the model's input can hold",
+                found=f"sensor.low {low:g} to sensor.high {high:g}",
+                expected=f"values between {real[0]:g} and {real[1]:g}",
+                next_step="give the range in the units of the model's input, after preprocessing",
+            )
+        return self.with_bounds(first, last, "sensor range of the deployment profile")
 
 
 def input_space(model: Model) -> InputSpace:

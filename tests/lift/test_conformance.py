@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partialmethod
+from functools import partial
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs tinymlsec[lift]")
 
+from lift.conformance import harness  # noqa: E402
 from lift.conformance.harness import compare, makers  # noqa: E402
-from tinymlsec.lift import graph  # noqa: E402
 from tinymlsec.lift.op import Support  # noqa: E402
 from tinymlsec.lift.ops import support_table  # noqa: E402
 from tinymlsec.target.oracle import OraclePool, runtime_available  # noqa: E402
@@ -70,7 +70,7 @@ def test_every_case_belongs_to_a_row() -> None:
 
 def test_other_rounding_is_noticed(pool: OraclePool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison would fail for a lift that rounds as another runtime does."""
-    monkeypatch.setattr(graph.LiftedGraph, "__init__", partialmethod(graph.LiftedGraph.__init__, profile="xnnpack"))
+    monkeypatch.setattr(harness, "on_lift", partial(harness.on_lift, profile="xnnpack"))
     row = next(row for row in support_table()["QUANTIZE"] if row.types == "int8")
     with pytest.raises(AssertionError, match=r"setting \d+: [1-9]\d* of"):
         check(row, pool, *FULL)

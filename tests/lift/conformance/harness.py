@@ -132,20 +132,20 @@ def on_runtime(case: Setting, pool: OraclePool, inputs: list[Array]) -> list[Arr
     return [handle.run_sequences(inputs[0])] if case.steps > 1 else handle.run_all(inputs)
 
 
-def on_lift(case: Setting, inputs: list[Array]) -> list[Array]:
+def on_lift(case: Setting, inputs: list[Array], profile: str = "tflm") -> list[Array]:
     """Outputs of the lift: of the whole graph where it has one input and one output, else operator by operator."""
     main = case.model.main
     if len(main.inputs) == 1 and len(main.outputs) == 1:
-        graph = LiftedGraph(case.model)
+        graph = LiftedGraph(case.model, profile)
         if case.steps == 1:
             return [graph.predict(inputs[0])]
         with torch.no_grad():
             return [graph.sequence(_tensor(inputs[0])).numpy().astype(main.tensors[main.outputs[0]].dtype)]
-    return _operator_by_operator(case.model, inputs)
+    return _operator_by_operator(case.model, inputs, profile)
 
 
 @torch.no_grad()
-def _operator_by_operator(model: Model, inputs: list[Array]) -> list[Array]:
+def _operator_by_operator(model: Model, inputs: list[Array], profile: str) -> list[Array]:
     main = model.main
     values = {}
     for tensor in main.tensors:
@@ -154,7 +154,7 @@ def _operator_by_operator(model: Model, inputs: list[Array]) -> list[Array]:
             values[tensor.index] = as_value(value, tensor)[None]
     values |= {index: _tensor(array) for index, array in zip(main.inputs, inputs, strict=True)}
     for operator in main.operators:
-        site = Site(model, main, operator, profile_named("tflm"))
+        site = Site(model, main, operator, profile_named(profile))
         operands = [values.get(index, torch.empty(0)) for index in operator.inputs]
         values |= zip(operator.outputs, lookup(site).build(site)(operands, {}), strict=True)
     return [values[index].numpy().astype(main.tensors[index].dtype) for index in main.outputs]

@@ -14,13 +14,9 @@ from tinymlsec.lift.code_tables import CodeTable, all_codes
 from tinymlsec.lift.fixed_point import halved, logistic, tanh
 from tinymlsec.lift.op import LiftedOp, Site, Support
 from tinymlsec.lift.ops.common import only
+from tinymlsec.lift.other_runtimes import converted_codes, is_xnnpack, own_multiplier
 from tinymlsec.target.tflite.requant import multiply_by_quantized_multiplier
-from tinymlsec.target.tflite.requant_ops import (
-    activation_range,
-    leaky_relu_multiplier,
-    logistic_constants,
-    rescale_multiplier,
-)
+from tinymlsec.target.tflite.requant_ops import activation_range, logistic_constants
 
 INT8 = (-128, 127)
 RELU6_NUMBER = 3
@@ -28,32 +24,36 @@ RELU6_NUMBER = 3
 
 def build_relu(site: Site) -> LiftedOp:
     """RELU: rescaled to the output's scale, clamped at its zero point."""
+    return _rescaled_relu(site, INT8[1])
+
+
+def _rescaled_relu(site: Site, highest: int) -> LiftedOp:
     (si, zi), (so, zo) = site.scale(site.input(0)), site.scale(site.output())
-    rounding = site.profile.rounding
-    codes = multiply_by_quantized_multiplier(all_codes("int8") - zi, *rescale_multiplier(si, so, rounding), rounding)
-    return CodeTable("int8", codes + zo, (max(zo, INT8[0]), INT8[1]), si / so)
+    codes = multiply_by_quantized_multiplier(all_codes("int8") - zi, *own_multiplier(site, (si,), so))
+    return CodeTable("int8", codes + zo, (max(zo, INT8[0]), highest), si / so)
 
 
 def build_relu6(site: Site) -> LiftedOp:
-    """RELU6: the input's codes clamped on the input's scale; the kernel does not look at the output's scale."""
-    scale, zero_point = site.scale(site.input(0))
+    """RELU6: TensorFlow Lite Micro clamps the input's codes on the input's scale and never looks at the output's."""
+    own = site.profile.name == "tflm"
+    scale, zero_point = site.scale(site.input(0) if own else site.output())
     try:
         bounds = activation_range(RELU6_NUMBER, "int8", scale, zero_point)
     except ModelFileError as error:
         raise site.unsupported(str(error)) from None
-    return CodeTable("int8", all_codes("int8"), bounds, 1.0)
+    return CodeTable("int8", all_codes("int8"), bounds, 1.0) if own else _rescaled_relu(site, bounds[1])
 
 
 def build_leaky_relu(site: Site) -> LiftedOp:
     """LEAKY_RELU: another multiplier below the zero point."""
     (si, zi), (so, zo) = site.scale(site.input(0)), site.scale(site.output())
-    alpha, rounding = float(np.float32(site.option("alpha"))), site.profile.rounding
-    x = all_codes("int8") - zi
-    above = multiply_by_quantized_multiplier(x, *rescale_multiplier(si, so, rounding), rounding)
-    sign = -1 if alpha < 0 else 1  # the kernel multiplies by the magnitude and turns the result around
-    below = sign * multiply_by_quantized_multiplier(x, *leaky_relu_multiplier(si, abs(alpha), so, rounding), rounding)
-    slopes = np.where(x >= 0, si / so, alpha * si / so)
-    return CodeTable("int8", np.where(x >= 0, above, below) + zo, INT8, slopes)
+    alpha, x = float(np.float32(site.option("alpha"))), all_codes("int8") - zi
+    codes = converted_codes(x, (si, so), alpha) if is_xnnpack(site) else None
+    if codes is None:
+        sign = -1 if alpha < 0 else 1  # the kernel multiplies by the magnitude and turns the result around
+        below = sign * multiply_by_quantized_multiplier(x, *own_multiplier(site, (si, abs(alpha)), so))
+        codes = np.where(x >= 0, multiply_by_quantized_multiplier(x, *own_multiplier(site, (si,), so)), below)
+    return CodeTable("int8", codes + zo, INT8, np.where(x >= 0, si / so, alpha * si / so))
 
 
 def build_logistic(site: Site) -> LiftedOp:

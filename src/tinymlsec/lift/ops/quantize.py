@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tinymlsec.lift.arithmetic import requantize
 from tinymlsec.lift.code_tables import CodeTable, all_codes
 from tinymlsec.lift.op import LiftedOp, Site, State, Support
 from tinymlsec.lift.ops.common import only
+from tinymlsec.lift.other_runtimes import converted_codes, is_xnnpack
+from tinymlsec.lift.rescale import Rescale
 from tinymlsec.lift.surrogate import window
 from tinymlsec.target.tflite.requant import multiply_by_quantized_multiplier
 from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES, rescale_multiplier
@@ -52,28 +53,19 @@ class Quantize(LiftedOp):
         return [_Quantize.apply(inputs[0], *arguments)]  # type: ignore[no-untyped-call]
 
 
-class Rescale(LiftedOp):
+class Requantize(LiftedOp):
     """QUANTIZE from int16: too many codes for a table."""
-
-    multiplier: Tensor
-    shift: Tensor
-    real: Tensor
 
     def __init__(self, site: Site) -> None:
         super().__init__()
-        (si, self.input_zero_point), (so, self.zero_point) = site.scale(site.input(0)), site.scale(site.output())
-        self.rounding = site.profile.rounding
-        self.bounds = INTEGER_RANGES[site.output().dtype]
-        multiplier, shift = rescale_multiplier(si, so, self.rounding)
-        self.register_buffer("multiplier", torch.tensor(multiplier), persistent=False)
-        self.register_buffer("shift", torch.tensor(shift), persistent=False)
-        self.register_buffer("real", torch.tensor(si / so), persistent=False)
+        (si, self.input_zero_point), (so, zo) = site.scale(site.input(0)), site.scale(site.output())
+        bounds = INTEGER_RANGES[site.output().dtype]
+        self.rescale = Rescale(*rescale_multiplier(si, so), si / so, zo, bounds, "double")
+        self.rescale.prepare(2.0**16)
 
     def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:
         """Codes to codes of the same shape."""
-        x = inputs[0] - self.input_zero_point
-        constants = (self.multiplier, self.shift, self.real)
-        return [requantize(x, *constants, self.zero_point, self.bounds, self.rounding)]
+        return [self.rescale(inputs[0] - self.input_zero_point)]
 
 
 class Dequantize(LiftedOp):
@@ -91,9 +83,12 @@ class Dequantize(LiftedOp):
 def build_rescale(site: Site) -> LiftedOp:
     """QUANTIZE from int8 or uint8 to another scale or type."""
     (si, zi), (so, zo) = site.scale(site.input(0)), site.scale(site.output())
-    dtype, rounding = site.input(0).dtype, site.profile.rounding
-    codes = multiply_by_quantized_multiplier(all_codes(dtype) - zi, *rescale_multiplier(si, so, rounding), rounding)
-    return CodeTable(dtype, codes + zo, INTEGER_RANGES[site.output().dtype], si / so)
+    source, target = site.input(0).dtype, site.output().dtype
+    x = all_codes(source) - zi
+    codes = converted_codes(x, (si, so)) if is_xnnpack(site) and source == target else None
+    if codes is None:
+        codes = multiply_by_quantized_multiplier(x, *rescale_multiplier(si, so))
+    return CodeTable(source, codes + zo, INTEGER_RANGES[target], si / so)
 
 
 _ANY = "one scale and zero point per tensor, any values"
@@ -103,8 +98,8 @@ SUPPORT: tuple[Support, ...] = (
     Support("QUANTIZE", "int8 -> uint8", build_rescale, only(("int8",), "uint8"), _ANY),
     Support("QUANTIZE", "uint8 -> int8", build_rescale, only(("uint8",), "int8"), _ANY),
     Support("QUANTIZE", "int8 -> int16", build_rescale, only(("int8",), "int16"), _ANY),
-    Support("QUANTIZE", "int16 -> int8", Rescale, only(("int16",), "int8"), _ANY),
-    Support("QUANTIZE", "int16", Rescale, only(("int16",), "int16"), _ANY),
+    Support("QUANTIZE", "int16 -> int8", Requantize, only(("int16",), "int8"), _ANY),
+    Support("QUANTIZE", "int16", Requantize, only(("int16",), "int16"), _ANY),
     *(
         Support("DEQUANTIZE", f"{t} -> float32", Dequantize, only((t,), "float32"), _ANY)
         for t in ("int8", "uint8", "int16")

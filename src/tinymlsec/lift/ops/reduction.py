@@ -8,10 +8,12 @@ from math import prod
 import torch
 from torch import Tensor
 
-from tinymlsec.lift.arithmetic import requantize
 from tinymlsec.lift.op import LiftedOp, Site, State, Support
-from tinymlsec.lift.rows import one_axis
 from tinymlsec.lift.ops.common import only
+from tinymlsec.lift.other_runtimes import is_xnnpack
+from tinymlsec.lift.profiles import SumRounding
+from tinymlsec.lift.rescale import Rescale
+from tinymlsec.lift.rows import one_axis
 from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES, rescale_multiplier
 
 EXACT_IN_FLOAT32 = 2**15
@@ -32,12 +34,22 @@ def mean_multiplier(multiplier: int, shift: int, count: int) -> tuple[int, int]:
     return (multiplier << up) // count, shift - up
 
 
+class _ZeroPointFirst(Rescale):
+    """XNNPACK's end of a mean: the zero point is added before rounding, which turns ties the other way if it is odd."""
+
+    def steps(self, sums: Tensor) -> Tensor:
+        """Codes before they are clamped."""
+        return (sums.to(torch.float32) * self.real).add_(self.zero_point).round_()
+
+
+_RUNTIMES: dict[bool, tuple[type[Rescale], SumRounding]] = {
+    False: (Rescale, "double"),
+    True: (_ZeroPointFirst, "float32"),
+}
+
+
 class Mean(LiftedOp):
     """MEAN over constant axes."""
-
-    multiplier: Tensor
-    shift: Tensor
-    real: Tensor
 
     def __init__(self, site: Site) -> None:
         super().__init__()
@@ -49,23 +61,21 @@ class Mean(LiftedOp):
         kept = prod(size for axis, size in enumerate(shape) if axis not in self.axes)
         if kept != prod(self.shape):
             raise site.unsupported(f"axes {self.axes} of shape {shape} do not give {self.shape}")
-        (si, self.input_zero_point), (so, self.zero_point) = site.scale(site.input(0)), site.scale(site.output())
-        self.rounding, self.bounds = site.profile.rounding, INTEGER_RANGES[site.output().dtype]
-        multiplier, shift = mean_multiplier(*rescale_multiplier(si, so, self.rounding), self.count)
-        self.register_buffer("multiplier", torch.tensor(multiplier), persistent=False)
-        self.register_buffer("shift", torch.tensor(shift), persistent=False)
-        self.register_buffer("real", torch.tensor(si / so / self.count), persistent=False)
+        (si, self.input_zero_point), (so, zo) = site.scale(site.input(0)), site.scale(site.output())
+        multiplier, shift = mean_multiplier(*rescale_multiplier(si, so), self.count)
+        bounds, real = INTEGER_RANGES[site.output().dtype], si / so / self.count
+        kind, rounding = _RUNTIMES[is_xnnpack(site)]
+        self.rescale = kind(multiplier, shift, real, zo, bounds, rounding)
+        self.rescale.prepare(self.count * 255.0)
 
     def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:
         """Codes (n, *input shape) to codes (n, *output shape)."""
         exact = torch.float32 if self.count <= EXACT_IN_FLOAT32 else torch.float64
         axes = [axis + 1 for axis in self.axes]
-        total = (
-            (inputs[0] - self.input_zero_point).sum(axes, dtype=exact) if axes else inputs[0] - self.input_zero_point
-        )
-        constants = (self.multiplier, self.shift, self.real)
-        means = requantize(total, *constants, self.zero_point, self.bounds, self.rounding)
-        return [means.reshape(-1, *self.shape)]
+        total = inputs[0] - self.input_zero_point
+        if axes:
+            total = total.sum(axes, dtype=exact)
+        return [self.rescale(total).reshape(-1, *self.shape)]
 
 
 SUPPORT: tuple[Support, ...] = (

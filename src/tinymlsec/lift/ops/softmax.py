@@ -37,8 +37,8 @@ class _Softmax(torch.autograd.Function):
         numerators = exps[index]
         mantissa, over = reciprocal(parts[index].sum(-1, keepdim=True), SUM_BITS)
         codes = divide_by_power(high_mul(numerators, mantissa), over + 31 - bits)
-        codes = torch.where(numerators > 0, codes, 0).clamp(0, 2**bits - 1) - 2 ** (bits - 1)
-        return codes.to(torch.float32)
+        codes = torch.where(numerators > 0, codes, 0).clamp(0, 2**bits - 1)
+        return torch.sub(codes, 2 ** (bits - 1)).to(torch.float32)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

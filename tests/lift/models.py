@@ -56,31 +56,26 @@ def random_codes(model: Model, count: int, seed: int = 0) -> Array:
     return codes
 
 
-def small_network(seed: int = 0, *, output: bool = True) -> GraphBuilder:
-    """Convolution, depthwise convolution, addition, mean and a dense layer on 8 x 8 x 2 inputs, with random weights."""
+def small_network(seed: int = 0) -> GraphBuilder:
+    """Convolution, depthwise convolution, addition and a dense layer on 8 x 8 x 2 inputs, with random weights."""
     rng, builder = np.random.default_rng(seed), GraphBuilder("a small network")
 
-    def weights(*shape: int, axis: int = 0) -> int:
+    def layer(
+        name: str, x: int, shape: tuple[int, ...], axis: int, scale: float, zero_point: int, **options: Any
+    ) -> int:
         scales = rng.uniform(0.01, 0.03, shape[axis])
-        return builder.constant(rng.integers(-127, 128, shape).astype(np.int8), scales, dimension=axis)
+        weights = builder.constant(rng.integers(-127, 128, shape).astype(np.int8), scales, dimension=axis)
+        source = builder.build().main.tensors[x].quantization
+        assert source is not None
+        bias = builder.constant(rng.integers(-900, 900, shape[axis]).astype(np.int32), source.scale[0] * scales)
+        return builder.op(name, [x, weights, bias], scale=scale, zero_point=zero_point, options=options)
 
-    def bias(channels: int) -> int:
-        return builder.constant(rng.integers(-900, 900, channels).astype(np.int32), 0.001)
-
-    same = {"padding": "SAME", "stride_h": 1, "stride_w": 1}
-    relu = {**same, "fused_activation_function": "RELU"}
+    same: dict[str, Any] = {"padding": "SAME", "stride_h": 1, "stride_w": 1}
     x = builder.input((1, 8, 8, 2), "int8", 0.05, 3)
-    first = builder.op("CONV_2D", [x, weights(6, 3, 3, 2), bias(6)], scale=0.09, zero_point=-128, options=relu)
-    second = builder.op(
-        "DEPTHWISE_CONV_2D",
-        [first, weights(1, 3, 3, 6, axis=3), bias(6)],
-        scale=0.2,
-        zero_point=5,
-        options={**same, "depth_multiplier": 1},
-    )
-    both = builder.op("ADD", [first, second], scale=0.2, zero_point=-4, options={})
+    relu = {**same, "fused_activation_function": "RELU"}
+    first = layer("CONV_2D", x, (6, 3, 3, 2), 0, 0.12, -128, **relu)
+    second = layer("DEPTHWISE_CONV_2D", first, (1, 3, 3, 6), 3, 0.6, 5, **same, depth_multiplier=1)
+    both = builder.op("ADD", [first, second], scale=0.7, zero_point=-4, options={})
     flat = builder.op("RESHAPE", [both, builder.ints(1, 384)], options={"new_shape": (1, 384)})
-    last = builder.op("FULLY_CONNECTED", [flat, weights(4, 384), bias(4)], scale=0.5, zero_point=1, options={})
-    if output:
-        builder.output(last)
+    builder.output(layer("FULLY_CONNECTED", flat, (4, 384), 0, 10.0, 1))
     return builder

@@ -31,7 +31,7 @@ class Profile:
 
 
 _TFLM = Profile("tflm", "TensorFlow Lite Micro, reference kernels", "double", "double", "double", "double")
-_RUY = Profile("ruy", "LiteRT on x86 without XNNPACK", "double_up", "double_up", "double_up", "double_up")
+_RUY = Profile("ruy", "LiteRT on x86 without XNNPACK", "double_up", "double_up", "double", "double_up")
 _XNNPACK = Profile(
     "xnnpack", "LiteRT with XNNPACK, its default on PCs and phones", "single", "float32", "float32", "float32"
 )

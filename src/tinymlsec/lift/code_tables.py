@@ -82,22 +82,23 @@ class _LookUpPair(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, b: Tensor, low: int, outputs: Tensor, slopes_a: Tensor, slopes_b: Tensor
+        ctx: Any, a: Tensor, b: Tensor, low: int, outputs: Tensor, passes: Tensor, slope_a: Tensor, slope_b: Tensor
     ) -> Tensor:
         index = torch.add(b, a, alpha=256).sub_(257 * low).to(torch.int32)
-        ctx.save_for_backward(index, slopes_a, slopes_b)
+        ctx.save_for_backward(index, passes, slope_a, slope_b)
         ctx.shapes = a.shape, b.shape
         return outputs.index_select(0, index.reshape(-1)).reshape(index.shape).to(torch.float32)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        index, slopes_a, slopes_b = ctx.saved_tensors
+        index, passes, *slopes = ctx.saved_tensors
+        passed = passes.index_select(0, index.reshape(-1)).reshape(index.shape).mul_(gradients[0])
         parts: list[Tensor | None] = [None, None]
-        for k, slopes in enumerate((slopes_a, slopes_b)):
+        for k, slope in enumerate(slopes):
             if ctx.needs_input_grad[k]:
-                slope = slopes.index_select(0, index.reshape(-1)).reshape(index.shape)
-                parts[k] = (gradients[0] * slope).sum_to_size(ctx.shapes[k])
-        return *parts, None, None, None, None
+                each = slope if slope.numel() == 1 else slope.index_select(0, index.reshape(-1)).reshape(index.shape)
+                parts[k] = (passed * each).sum_to_size(ctx.shapes[k])
+        return *parts, *[None] * 5
 
 
 class PairTable(LiftedOp):
@@ -106,7 +107,8 @@ class PairTable(LiftedOp):
     Args:
         unclamped: (256, 256) integers before clamping, by first and second code in rising order.
         bounds: what the output is clamped to.
-        derivatives: of the output code by each input code for the real function; (256, 256) or broadcast to it.
+        derivatives: of the output code by each input code for the real function: one number, or (256, 256) or what is
+            broadcast to it.
         rank: of the output, without the sample axis.
     """
 
@@ -123,17 +125,17 @@ class PairTable(LiftedOp):
         values = torch.from_numpy(np.array(unclamped, dtype=np.int64).reshape(-1)).to(torch.int32)
         self.register_buffer("unclamped", values, persistent=False)
         self.register_buffer("outputs", values.clamp(*bounds).to(torch.int8), persistent=False)
-        self.register_buffer("derivative_a", _floats(derivatives[0], (256, 256)), persistent=False)
-        self.register_buffer("derivative_b", _floats(derivatives[1], (256, 256)), persistent=False)
+        for name, values_by in zip(("derivative_a", "derivative_b"), derivatives, strict=True):
+            shape = (256, 256) if np.ndim(values_by) else ()
+            self.register_buffer(name, _floats(values_by, shape), persistent=False)
 
     def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:
         """The entry of each pair of codes."""
         a, b = (with_rank(value, self.rank) for value in inputs)
-        slopes = [self.derivative_a, self.derivative_b]
-        if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
-            passes = window(self.unclamped, *self.bounds)
-            slopes = [passes * slope for slope in slopes]
-        return [_LookUpPair.apply(a, b, self.low, self.outputs, *slopes)]  # type: ignore[no-untyped-call]
+        tracked = torch.is_grad_enabled() and (a.requires_grad or b.requires_grad)
+        passes = window(self.unclamped, *self.bounds).to(torch.float32) if tracked else self.derivative_a
+        slopes = self.derivative_a, self.derivative_b
+        return [_LookUpPair.apply(a, b, self.low, self.outputs, passes, *slopes)]  # type: ignore[no-untyped-call]
 
 
 def with_rank(value: Tensor, rank: int) -> Tensor:

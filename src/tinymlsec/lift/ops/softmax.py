@@ -33,9 +33,9 @@ class _Softmax(torch.autograd.Function):
         ctx.steps = 2.0**bits
         ctx.step = step
         ctx.save_for_backward(logits)
-        index = (logits.amax(-1, keepdim=True) - logits).to(torch.int64)
-        numerators = exps[index]
-        mantissa, over = reciprocal(parts[index].sum(-1, keepdim=True), SUM_BITS)
+        index = (logits.amax(-1, keepdim=True) - logits).to(torch.int32).reshape(-1)
+        numerators, terms = (table.index_select(0, index).reshape(logits.shape) for table in (exps, parts))
+        mantissa, over = reciprocal(terms.sum(-1, keepdim=True), SUM_BITS)
         codes = divide_by_power(high_mul(numerators, mantissa), over + 31 - bits)
         codes = torch.where(numerators > 0, codes, 0).clamp(0, 2**bits - 1)
         return torch.sub(codes, 2 ** (bits - 1)).to(torch.float32)

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from tinymlsec.errors import UnsupportedModelError
 from tinymlsec.lift.op import CODE_TYPES, LiftedOp, Site, State
-from tinymlsec.lift.ops import lookup
+from tinymlsec.lift.ops import build
 from tinymlsec.lift.profiles import Profile, profile_named
 from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.graph import Model, Subgraph
 from tinymlsec.target.tflite.graph import Tensor as TensorInfo
+from tinymlsec.target.tflite.shapes import check_shapes
 
 STATE_OPERATORS = ("ASSIGN_VARIABLE", "CALL_ONCE")
 CACHED_VALUES = 1 << 19
@@ -47,7 +48,12 @@ class LiftedGraph(nn.Module):
                 next_step="attacks that only ask the runtime still work",
             )
         self.input, self.output = main.tensors[main.inputs[0]], main.tensors[main.outputs[0]]
+        if not _is_made(main, self.output):
+            raise UnsupportedModelError(
+                "no operator makes the output, so there is nothing to lift", found=f"tensor {self.output.index}"
+            )
         self.programs = nn.ModuleList(_Program(model, graph, self.profile) for graph in model.subgraphs)
+        _check_declared_shapes(model)
 
     def forward(self, codes: Tensor, *, keep: Iterable[int] = ()) -> Tensor | tuple[Tensor, dict[int, Tensor]]:
         """Output codes for input codes; models with state start from their initial state.
@@ -128,7 +134,8 @@ class LiftedGraph(nn.Module):
     @cached_property
     def batch(self) -> int:
         """Samples at a time with which the largest tensor of the main graph stays in the processor's cache."""
-        largest = max((math.prod(tensor.shape) for tensor in self.model.main.tensors if not tensor.buffer), default=1)
+        tensors, buffers = self.model.main.tensors, self.model.buffers
+        largest = max((math.prod(t.shape) for t in tensors if not len(buffers[t.buffer].data)), default=1)
         return min(max(CACHED_VALUES // max(largest, 1), 8), 512)
 
     def weights(self) -> Mapping[int, nn.Parameter]:
@@ -154,7 +161,7 @@ class _Program(nn.Module):
                 self.register_buffer(f"constant_{tensor.index}", as_value(value, tensor)[None], persistent=False)
         self.dying = _dying(graph)
         sites = [Site(model, graph, operator, profile) for operator in graph.operators]
-        self.ops = nn.ModuleList(lookup(site).build(site) for site in sites)
+        self.ops = nn.ModuleList(build(site) for site in sites)
 
     def __call__(
         self, values: dict[int, Tensor], state: State, wanted: Iterable[int] | None = None
@@ -199,6 +206,23 @@ def _dying(graph: Subgraph) -> list[frozenset[int]]:
     for tensor, place in last.items():
         dying[place].add(tensor)
     return [frozenset(tensors) for tensors in dying]
+
+
+def _check_declared_shapes(model: Model) -> None:
+    """Values take the sizes that operators compute; a file that declares others would not run as it says."""
+    for wrong in check_shapes(model):
+        if min(wrong.declared, default=0) >= 0 and math.prod(wrong.declared) != math.prod(wrong.inferred):
+            raise UnsupportedModelError(
+                f"the declared shape of output {wrong.output} of operator {wrong.op} is not the one it computes",
+                offset=wrong.offset,
+                found=str(list(wrong.declared)),
+                expected=str(list(wrong.inferred)),
+                next_step="convert the model again; attacks that only ask the runtime still work",
+            )
+
+
+def _is_made(graph: Subgraph, output: TensorInfo) -> bool:
+    return output.index in graph.inputs or any(output.index in op.outputs for op in graph.operators)
 
 
 def as_value(array: NDArray[np.generic], tensor: TensorInfo) -> Tensor:

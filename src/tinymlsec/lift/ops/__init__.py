@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from tinymlsec.lift.op import Site, Support
+from tinymlsec.lift.op import LiftedOp, Site, Support
 
 
 @cache
@@ -32,3 +32,16 @@ def lookup(site: Site) -> Support:
             return row
     types = ", ".join(site.graph.tensors[t].dtype for t in site.op.inputs if t >= 0)
     raise site.unsupported(f"types {types}" if rows else "this operator is not covered")
+
+
+def build(site: Site) -> LiftedOp:
+    """The lifted operator for a place in a graph, whatever the file says about it.
+
+    Raises:
+        UnsupportedModelError: see `lookup`; also where tensors are missing or contradict each other.
+    """
+    try:
+        return lookup(site).build(site)
+    except (LookupError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        words = " ".join(str(error).split())[:120]
+        raise site.unsupported(f"its tensors and options do not fit each other ({words})") from error

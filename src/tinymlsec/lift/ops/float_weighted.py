@@ -70,7 +70,8 @@ class FloatConvolution(FloatWeighted):
         image = functional.pad(x.flatten(0, 1).permute(0, 3, 1, 2), self.pad)
         kernel = self.weight.permute(3, 0, 1, 2) if self.depthwise else self.weight.permute(0, 3, 1, 2)
         sums = functional.conv2d(image, kernel, self.bias, self.stride, 0, self.dilation, self.groups)
-        return [self.activation(sums.permute(0, 2, 3, 1)).unflatten(0, x.shape[:2])]
+        result = self.activation(sums.permute(0, 2, 3, 1))
+        return [result.reshape(*x.shape[:2], *result.shape[1:])]
 
 
 class FloatDense(FloatWeighted):

@@ -47,7 +47,8 @@ class FloatPool(LiftedOp):
         else:
             padded = functional.pad(planes, self.pad, value=-torch.inf)
             pooled = functional.max_pool2d(padded, self.window, self.stride)
-        return [self.activation(pooled.permute(0, 2, 3, 1)).unflatten(0, inputs[0].shape[:2])]
+        result = self.activation(pooled.permute(0, 2, 3, 1))
+        return [result.reshape(*inputs[0].shape[:2], *result.shape[1:])]
 
 
 class FloatMean(LiftedOp):

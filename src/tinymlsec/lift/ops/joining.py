@@ -34,8 +34,8 @@ def _check_inputs(site: Site) -> None:
     if len(site.op.inputs) > MOST_INPUTS:
         raise site.unsupported(f"{len(site.op.inputs)} inputs, and the runtime takes {MOST_INPUTS}")
     inputs = [site.input(position) for position in range(len(site.op.inputs))]
-    if any(tensor.dtype != site.output().dtype for tensor in inputs):
-        raise site.unsupported("inputs of several types")
+    if any(tensor.dtype != site.output().dtype or len(tensor.shape) != len(site.output().shape) for tensor in inputs):
+        raise site.unsupported("inputs of several types or ranks")
     if site.output().dtype == "int8" and any(site.scale(tensor) != site.scale(site.output()) for tensor in inputs):
         raise site.unsupported("an input with another scale or zero point than the output, which the runtime refuses")
 
@@ -45,8 +45,9 @@ class Pack(LiftedOp):
 
     def __init__(self, site: Site) -> None:
         super().__init__()
-        if len({site.input(position).shape for position in range(len(site.op.inputs))}) != 1:
-            raise site.unsupported("inputs of several shapes")
+        shapes = {site.input(position).shape for position in range(len(site.op.inputs))}
+        if len(shapes) != 1 or len(site.output().shape) != len(site.input(0).shape) + 1:
+            raise site.unsupported("inputs of several shapes, or an output of another rank")
         self.axis = one_axis(site, int(site.option("axis")), len(site.output().shape)) + 1
 
     def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:

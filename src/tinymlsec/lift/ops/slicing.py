@@ -23,8 +23,9 @@ class Split(LiftedOp):
         shape = site.input(values).shape
         axis = one_axis(site, int(site.require(axis_input, "axis").reshape(-1)[0]), len(shape))
         self.values, self.axis = values, axis + 1
-        self.sizes = [site.output(k).shape[axis] for k in range(len(site.op.outputs))]
-        if sum(self.sizes) != shape[axis]:
+        parts = [site.output(k).shape for k in range(len(site.op.outputs))]
+        self.sizes = [part[axis] for part in parts]
+        if sum(self.sizes) != shape[axis] or any(len(part) != len(shape) for part in parts):
             raise site.unsupported(f"parts of {self.sizes} along an axis of {shape[axis]}")
 
     def forward(self, inputs: Sequence[Tensor], state: State) -> list[Tensor]:

@@ -96,21 +96,27 @@ class WhiteBox:
     def _real(self, codes: Tensor) -> Tensor:
         return (codes - self.space.zero_point) * (self.space.scale or 1.0) if self.space.is_grid else codes
 
-    def margin(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """(n,) how far each input is from a wrong decision, with gradients; negative once it is wrong."""
+    def margin(self, scores: Tensor, labels: Tensor, scale: float = 1.0) -> Tensor:
+        """(n,) how far each input is from a wrong decision, with gradients; negative once it is wrong.
+
+        Args:
+            scores: (n, k), divided by scale.
+            labels: (n,) correct decisions.
+            scale: what the scores were divided by; the threshold is, too.
+        """
         if self.task.kind is TaskKind.CLASSIFICATION:
             own = scores.gather(1, labels[:, None])[:, 0]
             others = scores.scatter(1, labels[:, None], -math.inf).amax(dim=1)
             return own - others
-        return (scores[:, 0] - self.bar) * torch.where(labels == 1, 1.0, -1.0)
+        return (scores[:, 0] - self.bar / scale) * torch.where(labels == 1, 1.0, -1.0)
 
-    def loss(self, kind: Loss, scores: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, kind: Loss, scores: Tensor, labels: Tensor, scale: float = 1.0) -> Tensor:
         """(n,) what an attacker raises: the negative margin, or the cross-entropy of the right answer."""
         if kind == "margin":
-            return -self.margin(scores, labels)
+            return -self.margin(scores, labels, scale)
         if self.task.kind is TaskKind.CLASSIFICATION:
             return torch.nn.functional.cross_entropy(scores, labels, reduction="none")
-        return torch.nn.functional.softplus(-self.margin(scores, labels))
+        return torch.nn.functional.softplus(-self.margin(scores, labels, scale))
 
     def values(self, codes: Tensor, labels: NDArray[np.int64], kind: Loss = "margin") -> Tensor:
         """(n,) losses for codes, in one pass and with gradients."""

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 ABOVE_CHANCE = 0.03
 """Held-out accuracy at most the largest class prior and this is *at chance*."""
+USUAL_MARGIN = 10.0
+"""Scores are divided so that the median margin is at most this. Models without SOFTMAX have scores of any size, and
+at margins of hundreds neither probabilities nor gradients of the cross-entropy are anything but zero."""
+TIE = 1e-6
+"""Weight of the cross-entropy in what is maximized: it decides where probabilities are equal."""
 PATIENCE = 3
-"""Steps without growth of the loss after which the search has come to a halt."""
+"""Steps without growth of the harm after which the search has come to a halt."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +37,19 @@ class Step:
     flip: Flip
     position: int
     """Bit of the file."""
-    loss: float
-    """Mean loss on the search batch after it."""
+    harm: float
+    """Mean probability of a wrong answer on the search batch after it."""
 
 
 class BitSearch:
     """Chooses bits one after the other.
 
-    In each step the bits of every weight tensor are ranked by gradient times change, the best few of each tensor are
-    tried on the search batch by an exact forward pass, and the one with the largest loss stays. The paper flips in one
-    layer at a time and tries the best bits of that layer together; here each candidate is tried on its own, so that
-    every flip is one that pays. A bit that was flipped is never touched again: without that rule the search ends up
-    flipping one bit to and fro.
+    In each step the bits of every weight tensor are ranked by gradient of the cross-entropy times change, the best few
+    of each tensor are tried on the search batch by an exact forward pass, and the one that does most harm stays. The
+    paper flips in one layer at a time and tries the best bits of that layer together; here each candidate is tried on
+    its own. The paper judges by the cross-entropy, which has no bound, so that a few inputs with absurdly wrong scores
+    outweigh all others; harm is the mean probability of a wrong answer. A bit that was flipped is never touched again:
+    without that rule the search ends up flipping one bit to and fro.
 
     Args:
         box: a lifted model of its own; its weights are changed.
@@ -56,34 +62,40 @@ class BitSearch:
         self.box, self.candidates = box, candidates
         self.x, self.labels = torch.from_numpy(x.astype(np.float32)), labels
         self.map = WeightMap(box.graph)
+        self.scale = max(1.0, float(np.median(np.abs(box.ask(self.x, labels).margins))) / USUAL_MARGIN)
         self.passes = 0
         """Inputs that were evaluated."""
-        self.loss = self._loss()
+        self.harm = self._harm()
 
     def step(self) -> Step | None:
         """Flip the best bit; None where no bit promises anything."""
         tried = [(self._try(flip), flip) for flip in self.map.candidates(self._gradients(), self.candidates)]
         if not tried:
             return None
-        self.loss, flip = max(tried, key=lambda pair: pair[0])
+        self.harm, flip = max(tried, key=lambda pair: pair[0])
         self.map.keep(flip)
-        return Step(flip, self.map.position(flip), self.loss)
+        return Step(flip, self.map.position(flip), self.harm)
 
     def _try(self, flip: Flip) -> float:
         self.map.toggle(flip)
-        loss = self._loss()
+        harm = self._harm()
         self.map.toggle(flip)
-        return loss
+        return harm
 
     def _batches(self) -> list[tuple[Tensor, NDArray[np.int64]]]:
         size = self.box.graph.batch
         return [(self.x[i : i + size], self.labels[i : i + size]) for i in range(0, len(self.x), size)]
 
-    def _loss(self) -> float:
+    def _harm(self) -> float:
+        """Mean probability of a wrong answer, by the scores before squashing; the cross-entropy breaks ties."""
         self.passes += len(self.x)
         with torch.no_grad():
-            total = sum(float(self.box.values(x, y, "cross-entropy").sum()) for x, y in self._batches())
-        return total / len(self.x)
+            entropy = torch.cat([self._entropy(x, y) for x, y in self._batches()]).to(torch.float64)
+        return float((-torch.expm1(-entropy)).mean() + TIE * entropy.mean())
+
+    def _entropy(self, x: Tensor, labels: NDArray[np.int64]) -> Tensor:
+        scores = self.box.forward(x)[0] / self.scale
+        return self.box.loss("cross-entropy", scores, torch.from_numpy(labels), self.scale)
 
     def _gradients(self) -> list[Tensor]:
         """Per block, of the mean loss for its values; uses of one buffer add up."""
@@ -91,7 +103,7 @@ class BitSearch:
         totals = [torch.zeros_like(parameter) for parameter in parameters]
         self.passes += len(self.x)
         for x, y in self._batches():
-            loss = self.box.values(x, y, "cross-entropy").sum() / len(self.x)
+            loss = self._entropy(x, y).sum() / len(self.x)
             for total, part in zip(totals, torch.autograd.grad(loss, parameters), strict=True):
                 total += part
         left = iter(totals)
@@ -138,7 +150,7 @@ def descend(
     """
     steps: list[Step] = []
     accuracy = [_accuracy(search, held, labels)]
-    best, idle, reached = search.loss, 0, None
+    best, idle, reached = search.harm, 0, None
     stopped = f"{max_flips} flips were used up"
     while len(steps) < max_flips:
         step = search.step()
@@ -151,10 +163,10 @@ def descend(
         if len(accuracy) > 2 and max(accuracy[-2:]) <= bar:
             reached, stopped = len(steps) - 1, "held-out accuracy was at chance at two consecutive steps"
             break
-        idle = 0 if step.loss > best else idle + 1
-        best = max(best, step.loss)
+        idle = 0 if step.harm > best else idle + 1
+        best = max(best, step.harm)
         if idle == PATIENCE:
-            stopped = f"the loss did not grow for {PATIENCE} flips"
+            stopped = f"harm on the search batch did not grow for {PATIENCE} flips"
             break
     return Descent(tuple(steps), tuple(accuracy), reached, stopped)
 

@@ -25,9 +25,9 @@ THREADS = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THR
 PIPE_BYTES = 1 << 20
 
 
-def search_path() -> list[str]:
+def search_path(packages: Sequence[str] = ("numpy", "tflite_micro", "flatbuffers", "yaml")) -> list[str]:
     """Folders in which this interpreter finds the packages that the worker needs."""
-    specs = (find_spec(name) for name in ("numpy", "tflite_micro", "flatbuffers", "yaml"))
+    specs = (find_spec(name) for name in packages)
     origins = (spec.origin for spec in specs if spec is not None and spec.origin is not None)
     return list(dict.fromkeys(str(Path(origin).resolve().parent.parent) for origin in origins))
 

@@ -75,9 +75,7 @@ class Channel:
 class Worker:
     """Holds the interpreters that the parent asked for and runs batches on them."""
 
-    def __init__(self, channel: Channel, progress: memoryview) -> None:
-        from tflite_micro import runtime
-
+    def __init__(self, channel: Channel, progress: memoryview, runtime: Any) -> None:
         self.runtime = runtime
         self.channel = channel
         self.progress = progress
@@ -233,11 +231,24 @@ def end_with_parent(life: int) -> None:
         os._exit(EXIT_PARENT_GONE)  # it died before we began to listen
 
 
+def tflite_micro() -> Any:
+    """The runtime of microcontrollers."""
+    from tflite_micro import runtime
+
+    return runtime
+
+
 def main(argument: str) -> None:
-    """Entry point.
+    """Entry point."""
+    serve_runtime(argument, tflite_micro)
+
+
+def serve_runtime(argument: str, load_runtime: Callable[[], Any]) -> None:
+    """Confines the process, loads a runtime, and answers requests until the parent is gone.
 
     Args:
         argument: JSON object with ``memory`` (bytes), ``life`` and ``progress`` (file descriptors).
+        load_runtime: imports the runtime; called once the limits on memory are in force.
     """
     config = json.loads(argument)
     confine(config["memory"])
@@ -245,7 +256,7 @@ def main(argument: str) -> None:
     channel = Channel(0, os.dup(1))
     os.dup2(2, 1)
     progress = memoryview(mmap.mmap(config["progress"], 8)).cast("Q")
-    worker = Worker(channel, progress)
+    worker = Worker(channel, progress, load_runtime())
     seal()
     channel.send({"hello": VERSION, "modules": len(sys.modules)})
     try:

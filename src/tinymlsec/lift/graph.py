@@ -136,7 +136,7 @@ class LiftedGraph(nn.Module):
         """Samples at a time with which the largest tensor of the main graph stays in the processor's cache."""
         tensors, buffers = self.model.main.tensors, self.model.buffers
         largest = max((math.prod(t.shape) for t in tensors if not len(buffers[t.buffer].data)), default=1)
-        return min(max(CACHED_VALUES // max(largest, 1), 8), 512)
+        return min(max(CACHED_VALUES // max(largest, 1), 16), 512)
 
     def weights(self) -> Mapping[int, nn.Parameter]:
         """Parameters by tensor number of the main graph: weights as the file holds them, in the file's shape."""

@@ -13,6 +13,7 @@ below zero it is subtracted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from tinymlsec.lift.profiles import SumRounding
 from tinymlsec.lift.surrogate import current_surrogate, window
 from tinymlsec.target.tflite.requant import multiply_by_quantized_multiplier
 
+BLOCK = 1 << 16
+"""Values that are rescaled together: half a megabyte of float64."""
 DEEP = 20
 """Right shifts up to here leave room for exact thresholds in 64 bits."""
 WIDEST = 2**31
@@ -90,7 +93,10 @@ class Rescale(nn.Module):
         self.fast = self.proven and largest * 2.0**self.left < WIDEST
 
     def forward(self, sums: Tensor) -> Tensor:
-        """Codes of sums: (..., channels) float32 or float64 holding integers gives float32 of the same shape."""
+        """Codes of sums: (..., channels) float32 or float64 holding integers gives float32 of the same shape.
+
+        Without gradients the codes are written over float32 sums, so that no fresh memory has to be touched.
+        """
         codes: Tensor = _Rescaled.apply(sums, self)  # type: ignore[no-untyped-call]
         return codes
 
@@ -100,7 +106,12 @@ class Rescale(nn.Module):
             return (sums.to(torch.float32) * self.real).round_().add_(self.zero_point)
         if not self.fast:
             return (self._exact(sums.to(torch.int64)) + self.zero_point).to(torch.float32)
-        return self.staircase(sums).to(torch.float32)
+        sums = sums.contiguous()
+        owned = sums.dtype is torch.float32 and not sums.requires_grad
+        steps = sums if owned else torch.empty_like(sums, dtype=torch.float32)
+        for part, into in zip(_blocks(sums.detach()), _blocks(steps), strict=True):
+            into.copy_(self.staircase(part))
+        return steps
 
     def _exact(self, sums: Tensor) -> Tensor:
         assert self.rounding != "float32"
@@ -112,6 +123,12 @@ class Rescale(nn.Module):
         if self.two_sided:
             values.add_(torch.copysign(self.lean, values))
         return values.add_(self.offset).floor_()
+
+
+def _blocks(values: Tensor) -> Sequence[Tensor]:
+    """Rows of channels in pieces whose float64 copy stays in the cache; views."""
+    width = max(values.shape[-1], 1)
+    return torch.split(values.view(-1, width), max(BLOCK // width, 1))
 
 
 class _Rescaled(torch.autograd.Function):

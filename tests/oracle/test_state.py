@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from oracle.oracle_models import accumulator
+from tinymlsec.target.tflite.builder import GraphBuilder
+from tinymlsec.target.tflite.reader import read_model
+from tinymlsec.target.tflite.state import starts_elsewhere
 
 
 def test_sequences_start_from_the_initial_state(pair):
@@ -32,6 +35,35 @@ def test_without_the_flag_state_carries_over(pool):
 def test_sequences_without_steps(pool):
     handle = pool.open(accumulator(), stateful=True)
     assert handle.run_sequences(np.zeros((3, 0, 2), np.float32)).shape == (3, 0, 2)
+
+
+def starting_from(first: int | None) -> bytes:
+    """Adds its int8 input to what it remembers; CALL_ONCE sets the first value, the zero point is 7."""
+    builder = GraphBuilder("accumulator")
+    x = builder.input((1, 3), "int8", 0.5, 7)
+    if first is not None:
+        once = builder.subgraph("first value")
+        builder.op_many("CALL_ONCE", [], [], {"init_subgraph_index": once.index})
+        value = once.constant(np.full((1, 3), first, np.int8), 0.5, 7)
+        once.op_many("ASSIGN_VARIABLE", [once.variable_handle("sum"), value], [])
+    handle = builder.variable_handle("sum")
+    new = builder.op("ADD", [builder.op("READ_VARIABLE", [handle], (1, 3), "int8", 0.5, 7), x], scale=0.5, zero_point=7)
+    builder.op_many("ASSIGN_VARIABLE", [handle, new], [])
+    builder.output(new)
+    return builder.tobytes()
+
+
+@pytest.mark.parametrize(("first", "elsewhere"), [(None, False), (7, False), (-40, True)])
+def test_first_values_of_the_model_come_back(pair, first, elsewhere):
+    """The runtime's own reset leaves the zero point, whatever CALL_ONCE assigned."""
+    data = starting_from(first)
+    assert starts_elsewhere(read_model(data)) is elsewhere
+    handle = pair.open(data, stateful=True, fresh=elsewhere)
+    x = np.full((5, 4, 3), 9, np.int8)  # two above the zero point, four steps
+    begin = 7 if first is None else first
+    expected = np.broadcast_to((begin + 2 * np.arange(1, 5))[None, :, None], x.shape)
+    for _ in range(2):
+        assert np.array_equal(handle.run_sequences(x), expected)
 
 
 def frames_of(wav: Path, preprocessor) -> np.ndarray:

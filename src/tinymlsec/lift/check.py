@@ -91,7 +91,8 @@ def differing(ours: NDArray[np.generic], theirs: NDArray[np.generic], tolerance:
     """
     gaps = _gaps(ours, theirs)
     allowed = tolerance * float(np.abs(theirs.astype(np.float64)).max(initial=0))
-    return ~(gaps.max(axis=1, initial=0) <= allowed)
+    within: NDArray[np.bool_] = np.less_equal(gaps.max(axis=1, initial=0), allowed)
+    return np.logical_not(within)
 
 
 def _gaps(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> NDArray[np.float64]:

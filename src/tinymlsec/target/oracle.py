@@ -124,13 +124,17 @@ class OraclePool:
         """Process ids of the workers that are running."""
         return [w.process.pid for w in self._slots if w is not None and w.alive]
 
-    def open(self, model: bytes, *, arena_size: int | None = None, stateful: bool = False) -> ModelHandle:
+    def open(
+        self, model: bytes, *, arena_size: int | None = None, stateful: bool = False, fresh: bool = False
+    ) -> ModelHandle:
         """Loads a model.
 
         Args:
             model: the .tflite file.
             arena_size: bytes of the tensor arena; None for `Limits.arena_for`.
             stateful: the model has variables; every sample or sequence then starts from their initial values.
+            fresh: set them back by a new interpreter: the runtime's own reset leaves every variable at its zero point,
+                whatever the model's initialization assigns.
 
         Raises:
             OracleRejected: the runtime refuses the model; the message is the runtime's.
@@ -139,7 +143,7 @@ class OraclePool:
             OracleError: no runtime on this platform, or a worker that cannot start or breaks the protocol.
             BudgetExceeded: the pool's budget of time is used up.
         """
-        handle = ModelHandle(self, bytes(model), arena_size or self.limits.arena_for(len(model)), stateful)
+        handle = ModelHandle(self, bytes(model), arena_size or self.limits.arena_for(len(model)), stateful, fresh)
         if len(model) > self.limits.memory_bytes // 8:
             raise OracleRejected(
                 "the model is too large for the worker's memory limit",
@@ -224,6 +228,7 @@ class OraclePool:
             handle.set_details(*held.details)
             return
         request = {"op": "load", "key": handle.key, "arena": handle.arena_size, "evict": self._evict(worker, handle)}
+        request["fresh"] = handle.fresh
         request["cpu"] = int(self.limits.seconds_load) + 1
         call = Call(f"load model {handle.digest[:12]}", 0, self.limits.seconds_load)
         worker.post(request, [memoryview(handle.model)], call)

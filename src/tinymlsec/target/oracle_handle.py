@@ -25,12 +25,14 @@ class ModelHandle:
         digest: SHA-256 of the file.
         inputs, outputs: what the runtime says of them.
         stateful: variables are set back before every sample or sequence.
+        fresh: by a new interpreter.
     """
 
-    def __init__(self, pool: OraclePool, model: bytes, arena_size: int, stateful: bool) -> None:
+    def __init__(self, pool: OraclePool, model: bytes, arena_size: int, stateful: bool, fresh: bool = False) -> None:
         self.pool, self.model, self.arena_size, self.stateful = pool, model, arena_size, stateful
+        self.fresh = fresh
         self.digest = hashlib.sha256(model).hexdigest()
-        self.key = f"{self.digest}:{arena_size}"
+        self.key = f"{self.digest}:{arena_size}:{int(fresh)}"
         self.inputs: tuple[TensorDetail, ...] = ()
         self.outputs: tuple[TensorDetail, ...] = ()
         self.seconds_per_inference: float | None = None

@@ -80,17 +80,27 @@ class Worker:
         self.channel = channel
         self.progress = progress
         self.models: dict[str, Any] = {}
+        self.makers: dict[str, Callable[[], Any]] = {}
+        """Models whose state is set back by a new interpreter, because the runtime's reset would leave other values."""
         self.details: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {}
 
     def load(self, request: Mapping[str, Any], payload: bytearray) -> None:
         """Makes an interpreter; evicts those the parent named."""
         for key in request["evict"]:
             self.models.pop(key, None)
+            self.makers.pop(key, None)
             self.details.pop(key, None)
-        interpreter = self.runtime.Interpreter.from_bytes(bytes(payload), arena_size=request["arena"])
+        data = bytes(payload)
+
+        def make() -> Any:
+            return self.runtime.Interpreter.from_bytes(data, arena_size=request["arena"])
+
+        interpreter = make()
         inputs = describe(interpreter.get_input_details)
         outputs = describe(interpreter.get_output_details)
         self.models[request["key"]] = interpreter
+        if request["fresh"]:
+            self.makers[request["key"]] = make
         self.details[request["key"]] = (inputs, outputs)
         self.channel.send({"ok": "load", "inputs": inputs, "outputs": outputs})
 
@@ -100,8 +110,10 @@ class Worker:
         inputs, outputs = self.details[request["key"]]
         feeds = split(payload, rows, inputs)
         results = [empty(rows, detail) for detail in outputs]
-        interpreter = self.models[request["key"]]
-        if len(feeds) == 1 and len(results) == 1:
+        interpreter, make = self.models[request["key"]], self.makers.get(request["key"])
+        if make is not None:
+            interpreter = self._run_renewed(make, interpreter, feeds, results, every)
+        elif len(feeds) == 1 and len(results) == 1:
             self._run_one(interpreter, feeds[0], results[0], every)
         else:
             self._run_many(interpreter, feeds, results, every)
@@ -120,10 +132,27 @@ class Worker:
             invoke()
             result[k] = get(0)
 
-    def _run_many(self, interpreter: Any, feeds: list[Sequence[Any]], results: list[NDArray[Any]], every: int) -> None:
+    def _run_renewed(
+        self,
+        make: Callable[[], Any],
+        interpreter: Any,
+        feeds: list[Sequence[Any]],
+        results: list[NDArray[Any]],
+        every: int,
+    ) -> Any:
+        rows = len(feeds[0]) if feeds else len(results[0]) if results else 0
+        for first in range(0, rows, every or rows):
+            part = slice(first, first + (every or rows))
+            interpreter = make() if every else interpreter
+            self._run_many(interpreter, [feed[part] for feed in feeds], [r[part] for r in results], 0, first)
+        return interpreter
+
+    def _run_many(
+        self, interpreter: Any, feeds: list[Sequence[Any]], results: list[NDArray[Any]], every: int, first: int = 0
+    ) -> None:
         rows = len(feeds[0]) if feeds else len(results[0]) if results else 0
         for k in range(rows):
-            self.progress[0] = k
+            self.progress[0] = first + k
             if every and k % every == 0:
                 interpreter.reset()
             for index, feed in enumerate(feeds):

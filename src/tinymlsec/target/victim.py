@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tinymlsec.target.space import Codes, InputSpace, scale_and_zero_point
 from tinymlsec.target.task import Task, TaskKind
 from tinymlsec.target.tflite.graph import Model
+from tinymlsec.target.tflite.state import starts_elsewhere
 
 if TYPE_CHECKING:
     from tinymlsec.target.oracle import ModelHandle, OraclePool
@@ -53,7 +54,8 @@ class Victim:
             OracleError: the runtime refuses the file or dies of it.
         """
         if self._handle is None:
-            self._handle = self._pool.open(self.data, stateful=self.task.frames)
+            frames = self.task.frames
+            self._handle = self._pool.open(self.data, stateful=frames, fresh=frames and starts_elsewhere(self.model))
         return self._handle
 
     def variant(self, data: bytes) -> Victim:

@@ -31,7 +31,7 @@ from tinymlsec.target.tflite.writer import write_model
 
 DESCRIPTION = "tinymlsec digits example, adversarially trained"
 RADIUS = 24
-"""Input steps of 16/255: one and a half of the 16 gray levels of a pixel."""
+"""Input steps of 16/255, so 1.5 of the 16 gray levels of a pixel."""
 REPORTED_RADII = (8, 16, 24, 32)
 PGD_STEPS = 20
 
@@ -39,17 +39,26 @@ PGD_STEPS = 20
 def main() -> None:
     arguments = parse_arguments()
     started = time.perf_counter()
-    data = load()
-    plain = examples.digits_model()
-    trained = from_scratch(plain, data["x_train"], data["y_train"], recipe(arguments.seed, arguments.epochs), show)
-    model = write_model(replace(read_model(trained.model), description=DESCRIPTION))
+    data, plain = load(), examples.digits_model()
+    model = make(plain, data, recipe(arguments.seed, arguments.epochs))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "digits_hardened.tflite").write_bytes(model)
     print(f"digits_hardened.tflite  {len(model)} bytes")
     print(f"seconds of training     {time.perf_counter() - started:.1f}")
+    if arguments.report:
+        report(plain, model, data)
+
+
+def report(plain: bytes, model: bytes, data: dict[str, NDArray[Any]]) -> None:
     print(f"PGD-{PGD_STEPS}, margin of the logits, {len(data['y'])} held-out images; accuracy at input steps:")
     for name, file in (("plain", plain), ("hardened", model)):
         print(f"{name:9}", ", ".join(f"{radius}: {share:.4f}" for radius, share in robustness(file, data).items()))
+
+
+def make(plain: bytes, data: dict[str, NDArray[Any]], config: ScratchConfig) -> bytes:
+    """The trained file, with a description of its own."""
+    trained = from_scratch(plain, data["x_train"], data["y_train"], config, show)
+    return write_model(replace(read_model(trained.model), description=DESCRIPTION))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -57,6 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for digits_hardened.tflite")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--no-report", dest="report", action="store_false", help="do not attack what was made")
     return parser.parse_args()
 
 

@@ -3,7 +3,8 @@
 Scales follow the TensorFlow Lite 8-bit specification: weights symmetric in [-127, 127], one scale per channel where the
 file has that; biases int32 at input scale times weight scale; activations with one scale and zero point, zero exact.
 Constraints of the kernels are kept: tensors that an operator only moves, pools or joins share one scale, and outputs of
-SOFTMAX, LOGISTIC and TANH keep the one that their kernels insist on.
+SOFTMAX, LOGISTIC and TANH keep the one that their kernels insist on. The input keeps its own as well: the firmware that
+feeds the model relies on it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.errors import UnsupportedModelError
+from tinymlsec.lift.border import core_entry
 from tinymlsec.lift.calibrate import Range, activation_ranges
 from tinymlsec.lift.float_twin import FloatTwin
 from tinymlsec.lift.layers import Layer, Weights, layers
@@ -44,8 +46,6 @@ class RequantizeConfig:
     weight_grid: WeightGrid = "full"
     """full: the largest weight of a channel becomes 127. power_of_two: scales are powers of two, as some accelerators
     ask for; weights then use between half and all of the range."""
-    keep_input: bool = True
-    """Keep scale and zero point of the input: the firmware that feeds the model relies on them."""
 
 
 def requantize(
@@ -69,16 +69,16 @@ def requantize(
     config = config or RequantizeConfig()
     twin = FloatTwin(model, weights).eval()
     ranges = activation_ranges(twin, codes, config.coverage)
-    grids = _activation_grids(model, ranges, config)
+    grids = _activation_grids(model, ranges)
     values = _constant_codes(model, twin, grids)
     for layer in layers(model):
         _quantize_layer(model, layer, weights, grids, values, config.weight_grid)
     return write_model(replace_tensors(model, values, grids))
 
 
-def _activation_grids(model: Model, ranges: dict[int, Range], config: RequantizeConfig) -> dict[int, Quantization]:
+def _activation_grids(model: Model, ranges: dict[int, Range]) -> dict[int, Quantization]:
     """New quantization of every activation, one for each group of tensors that must share it."""
-    kept = kept_tensors(model) | ({*model.main.inputs} if config.keep_input else set())
+    kept = kept_tensors(model) | {core_entry(model)}
     grids: dict[int, Quantization] = {}
     for group in sharing_groups(model):
         fixed = sorted(group & kept)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.errors import UsageError
+from tinymlsec.lift.op import CODE_TYPES
 from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.graph import Buffer, Model, Quantization
 from tinymlsec.target.tflite.schema import element_dtype
@@ -71,7 +72,7 @@ class Change:
 
     @property
     def weight_share(self) -> float:
-        """Share of changed weight and bias values."""
+        """Share of changed weights."""
         return self.weight_values_changed / max(self.weight_values, 1)
 
     @property
@@ -81,7 +82,7 @@ class Change:
 
 
 def change_between(before: Model, after: Model) -> Change:
-    """Counts what differs: int8, uint8 and int32 constants with scales element by element, and scales one by one.
+    """Counts what differs: weights element by element (biases, which are int32, left out), and all scales one by one.
 
     Raises:
         UsageError: the two models do not have the same tensors.
@@ -95,7 +96,7 @@ def change_between(before: Model, after: Model) -> Change:
         scales += old.quantization.scale.size
         scales_changed += int(np.sum(old.quantization.scale != new.quantization.scale))
         was, now = constant(before, old), constant(after, new)
-        if was is not None and now is not None:
+        if old.dtype in CODE_TYPES and was is not None and now is not None:
             values += was.size
             values_changed += int(np.sum(was != now))
     return Change(values, values_changed, scales, scales_changed)

@@ -111,7 +111,9 @@ def test_gradient_passes_where_nothing_was_clamped(rounding: SumRounding) -> Non
     real = np.array([0.01, 0.02])
     multiplier, shift = quantize_multiplier(real)
     rescale = Rescale(multiplier, shift, real, -128, (-128, 127), rounding)
-    sums = torch.tensor([[-10000.0, -10000.0], [10.0, 10.0], [25500.0, 12750.0], [90000.0, 90000.0]], requires_grad=True)
+    sums = torch.tensor(
+        [[-10000.0, -10000.0], [10.0, 10.0], [25500.0, 12750.0], [90000.0, 90000.0]], requires_grad=True
+    )
     codes = rescale(sums)
     assert codes.tolist() == [[-128, -128], [-128, -128], [127, 127], [127, 127]]
     (gradient,) = torch.autograd.grad(codes.sum(), sums)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tinymlsec import __version__
 from tinymlsec.baseline import measure_baseline
 from tinymlsec.capabilities import Capability
@@ -184,9 +186,14 @@ class _Run:
                 expected=f"target {self.target.digest[:12]} with the same seed, effort and options",
                 next_step="repeat the command of that run, or choose another -o RUN_DIR",
             )  # fmt: skip
+        if record.tool_version != __version__:
+            raise RunFolderError(
+                "another version of tinymlsec began this run", found=record.tool_version, expected=__version__,
+                next_step="go on with that version, or choose another -o RUN_DIR",
+            )  # fmt: skip
         self.store.repair_tail()
         keys = {unit.key for unit in self.units}
-        self.evidence = [e for e in self.store.read_evidence() if e.key in keys]
+        self.evidence = [e for e in self.store.read_evidence(record.target_digest) if e.key in keys]
         self.budget.charge(sum(e.inferences for e in self.evidence))
         return record
 
@@ -272,8 +279,15 @@ def conclude(run: RunRecord, evidence: Sequence[Evidence], folder: Path | None =
     """
     from tinymlsec.target.device import Device
 
-    device = Device.model_validate(run.device) if run.device else None
-    deployment = Deployment.model_validate(run.deployment) if run.deployment else None
+    try:
+        device = Device.model_validate(run.device) if run.device else None
+        deployment = Deployment.model_validate(run.deployment) if run.deployment else None
+    except ValidationError as error:
+        raise RunFolderError(
+            "the device or the deployment in run.json does not follow the schema",
+            found=f"{'.'.join(map(str, error.errors()[0]['loc']))}: {error.errors()[0]['msg']}"[:200],
+            next_step="run again with this version",
+        ) from error  # fmt: skip
     threats = assess_threats(
         run.device_class, device, deployment or Deployment(), evidence, has_model=bool(run.request.has_model)
     )
@@ -287,7 +301,8 @@ def read_run(folder: Path) -> Assessment:
         RunFolderError: not a run folder, damaged, or changed by hand.
     """
     store = RunStore(folder)
-    return conclude(store.read_record(), store.read_evidence(), folder)
+    record = store.read_record()
+    return conclude(record, store.read_evidence(record.target_digest), folder)
 
 
 def default_run_folder(name: str, base: Path) -> Path:

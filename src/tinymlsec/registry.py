@@ -272,6 +272,6 @@ def discover() -> Registry:
                 if spec.id in found:
                     raise PluginError(f"attack id {spec.id} is taken", found=point.value)
                 found[spec.id] = spec
-        except Exception as error:
-            problems.append(f"plug-in {point.name} ({point.value}): {error}")
+        except (Exception, SystemExit) as error:
+            problems.append(f"plug-in {point.name} ({point.value}): {type(error).__name__}: {error}")
     return Registry(attacks=dict(sorted(found.items(), key=lambda kv: (kv[1].family, kv[0]))), problems=tuple(problems))

@@ -22,6 +22,7 @@ from tinymlsec.errors import (
 from tinymlsec.evidence import Evidence, Observation
 from tinymlsec.planning import Unit, unit_seed
 from tinymlsec.records import Basis, Verdict, VerdictKind
+from tinymlsec.store import canonical, check_depth
 from tinymlsec.target.space import input_space
 from tinymlsec.target.task import task_from_graph
 from tinymlsec.target.tflite.reader import read_model
@@ -58,6 +59,22 @@ def run_unit(unit: Unit, bench: Bench) -> Evidence:
     """
     started, clock, before = datetime.now(UTC), time.monotonic(), bench.pool.inferences
     observation = _skipped(unit.skip) if unit.skip else _observe(unit, bench)
+    seconds = time.monotonic() - clock
+    try:
+        evidence = _evidence(unit, bench, observation, started, seconds, before)
+        body = evidence.model_dump(mode="json")
+        check_depth(body)
+        canonical(body)
+    except Exception as error:  # facts that JSON cannot hold, such as arrays and NaN
+        reason = f"the attack's observation is no record: {type(error).__name__}: {error}"
+        observation = _without_result(VerdictKind.ERROR, reason, Basis.DECLARED)
+        evidence = _evidence(unit, bench, observation, started, seconds, before)
+    return evidence
+
+
+def _evidence(
+    unit: Unit, bench: Bench, observation: Observation, started: datetime, seconds: float, before: int
+) -> Evidence:
     return Evidence(
         **{name: getattr(observation, name) for name in Observation.model_fields},
         key=unit.key,
@@ -70,7 +87,7 @@ def run_unit(unit: Unit, bench: Bench) -> Evidence:
         tool_version=__version__,
         versions=bench.versions,
         started=started,
-        seconds=time.monotonic() - clock,
+        seconds=seconds,
         inferences=bench.pool.inferences - before,
         reproduce=bench.command,
     )
@@ -89,7 +106,7 @@ def _observe(unit: Unit, bench: Bench) -> Observation:
         return _without_result(VerdictKind.ERROR, f"the runtime died of this: {error}", Basis.EXECUTED)
     except TinymlsecError as error:
         return _without_result(VerdictKind.ERROR, str(error), Basis.DECLARED)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # an attack that calls sys.exit(0) must not end the assessment as a pass
         return _without_result(VerdictKind.ERROR, f"{type(error).__name__}: {error}", Basis.DECLARED)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +23,13 @@ from tinymlsec.run_record import RunRecord
 
 R = TypeVar("R", RunRecord, Evidence)
 
+_LEFT_OVER = re.compile(r"\.write-probe|\.run\.json\.\d+\.tmp")
+"""What a run that was killed before its first record was whole may leave behind."""
+
 MAX_RECORD_BYTES = 32 * 2**20
-MAX_EVIDENCE_BYTES = 256 * 2**20
+MAX_EVIDENCE_BYTES = 64 * 2**20
+MAX_DEPTH = 64
+"""Deepest nesting of a record; beyond it, writers of JSON give up one after the other."""
 RUN_FILE, EVIDENCE_FILE, ARTIFACTS = "run.json", "evidence.jsonl", "artifacts"
 
 
@@ -91,7 +97,7 @@ class RunStore:
         made = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not self.exists() and any(self.folder.iterdir()):
+            if not self.exists() and any(not _LEFT_OVER.fullmatch(path.name) for path in self.folder.iterdir()):
                 raise RunFolderError(
                     "this folder holds other files", found=str(self.folder), expected="a new or empty folder, or a run",
                     next_step="choose another -o RUN_DIR",
@@ -147,16 +153,26 @@ class RunStore:
                 next_step="make room, then run again with --resume",
             ) from error  # fmt: skip
 
-    def read_evidence(self) -> list[Evidence]:
-        """All evidence of this run, in the order in which it was found.
+    def read_evidence(self, target_digest: str | None = None) -> list[Evidence]:
+        """All evidence of this run, in the order in which it was found, each unit of work once.
+
+        Args:
+            target_digest: the target of the run; None to leave that unchecked.
 
         Raises:
-            RunFolderError: a line that is damaged or was changed by hand.
+            RunFolderError: a line that is damaged, was changed by hand, or speaks of another target.
         """
-        return [
-            _checked(_parse(line, f"{EVIDENCE_FILE} line {number}"), "evidence", Evidence, f"line {number}")
-            for number, line in self._lines()
-        ]
+        found: dict[str, Evidence] = {}
+        for number, line in self._lines():
+            place = f"{EVIDENCE_FILE} line {number}"
+            evidence = _checked(_parse(line, place), "evidence", Evidence, place)
+            if target_digest not in (None, evidence.target_digest):
+                raise RunFolderError(
+                    f"{place} is evidence of another target", found=f"target {evidence.target_digest[:12]}",
+                    expected=f"target {str(target_digest)[:12]}, as in {RUN_FILE}", next_step=_EDITED,
+                )  # fmt: skip
+            found.setdefault(evidence.key, evidence)
+        return list(found.values())
 
     def repair_tail(self) -> None:
         """Drop a last line that was cut while it was written (the run was killed at that moment)."""
@@ -190,12 +206,36 @@ def _bounded(path: Path, limit: int) -> bytes:
 
 def _parse(text: bytes, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number)
+        check_depth(value)
     except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{where} is not valid JSON", found=str(error), next_step=_EDITED) from error
     if not isinstance(value, dict):
         raise RunFolderError(f"{where} holds no record", found=type(value).__name__, next_step=_EDITED)
     return value
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number that JSON knows")
+
+
+def check_depth(value: object) -> None:
+    """A value that is to become a record nests at most `MAX_DEPTH` deep.
+
+    Raises:
+        ValueError: it nests deeper.
+    """
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested more than {MAX_DEPTH} deep")
 
 
 _EDITED = "the folder was changed after the run; run again into a new folder"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,3 +165,27 @@ def test_report_of_a_folder_that_is_no_run(call, tmp_path: Path) -> None:  # typ
 @needs_runtime
 def test_nothing_that_could_run_is_exit_three(call, digits) -> None:  # type: ignore[no-untyped-def]
     assert call("assess", digits.model, "--only", "square", "-o", "run", "--quiet").returncode == 3
+
+
+def test_a_message_carries_no_control_characters_to_the_terminal(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done = call("report", str(tmp_path / "\x1b]0;mine\x07"))
+    assert done.returncode == 2
+    assert "not a run folder" in done.stderr
+    assert "\x1b" not in done.stderr
+    assert "\x07" not in done.stderr
+
+
+@pytest.mark.parametrize("gone", ["| head -1", ">&-"])
+def test_an_assessment_outlives_the_reader_of_its_words(tmp_path: Path, gone: str) -> None:
+    words = f"{shlex.quote(sys.executable)} -m tinymlsec assess --device stm32l4r5zi -o run {gone}"
+    done = subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "run" / "report.html").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,12 @@ def test_markdown_names_every_gap() -> None:
     assert "`late` not reached" in text
     assert "Untested, which is not a pass (37, most urgent first)" in text
     assert len(all_evidence()) == 6
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_the_ends_of_the_calendar_and_huge_numbers_are_written(tmp_path: Path, moment: str) -> None:
+    report = sample_report()
+    assert report.run.model is not None
+    model = report.run.model.model_copy(update={"size": 10**4000})
+    run = report.run.model_copy(update={"updated": datetime.fromisoformat(moment), "model": model})
+    assert len(write_reports(report.model_copy(update={"run": run}), tmp_path)) == len(FORMATS)

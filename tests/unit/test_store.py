@@ -69,7 +69,14 @@ def test_changes_by_hand_are_noticed(store: RunStore, file: str) -> None:
         read()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"sha256": 1}', "[" * 100_000])
+DEEP = '{"a":' * 100 + "1" + "}" * 100
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", '{"sha256": 1}', "[" * 100_000, '{"run": {"a": NaN}}', f'{{"run": {DEEP}}}'],
+    ids=range(8),
+)
 def test_damaged_records_are_refused(store: RunStore, content: str) -> None:
     (store.folder / RUN_FILE).write_text(content)
     with pytest.raises(RunFolderError):
@@ -102,3 +109,25 @@ def test_a_path_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="cannot be written"):
         RunStore(tmp_path / "file" / "run").prepare(resume=False)
+
+
+def test_two_processes_on_one_folder_count_once(store: RunStore) -> None:
+    for number in (0, 1, 0, 1):
+        store.append(evidence(number))
+    assert store.read_evidence() == [evidence(0), evidence(1)]
+
+
+def test_evidence_of_another_target_is_not_reported_on(store: RunStore) -> None:
+    store.append(evidence())
+    assert store.read_evidence("0" * 64) == [evidence()]
+    with pytest.raises(RunFolderError, match="another target"):
+        store.read_evidence("1" * 64)
+
+
+def test_a_run_killed_before_its_first_record_can_start_again(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.4711.tmp").write_text("{")
+    (tmp_path / ".write-probe").write_text("")
+    RunStore(tmp_path).prepare(resume=False)
+    (tmp_path / ".mine").write_text("precious")
+    with pytest.raises(RunFolderError, match="other files"):
+        RunStore(tmp_path).prepare(resume=False)

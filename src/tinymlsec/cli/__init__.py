@@ -53,7 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = app(args=arguments, standalone_mode=False)
     except TinymlsecError as error:
-        typer.echo(f"error: {error}", err=True)
+        from tinymlsec.cli.terminal import plain
+
+        # Words of files from strangers stand in it: none of their control characters reaches the terminal.
+        typer.echo("\n".join(plain(line, 2000) for line in f"error: {error}".split("\n")), err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED

@@ -58,7 +58,7 @@ def assess(
         resume=resume,
         command=command_line(),
     )
-    if not quiet:
+    if not quiet and (model or device):
         console().print(f"tinymlsec: assessing {model or device}")
     with progress_bar(quiet=quiet) as progress:
         result = run(sources, folder, options, progress=progress, on_evidence=None if quiet else say_evidence)

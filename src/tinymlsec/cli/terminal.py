@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that never reads markup out of other people's strings."""
+    """A console that never reads markup out of other people's strings, and that nobody needs to read to the end."""
     from rich.console import Console
 
-    return Console(stderr=stderr, markup=False, highlight=False, soft_wrap=not sys.stdout.isatty())
+    class Lasting(Console):
+        def on_broken_pipe(self) -> None:
+            """The reader went away (`| head`): an assessment goes on without words; Rich would end it with exit 1."""
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+    terminal = sys.stdout is not None and sys.stdout.isatty()  # None where the caller closed it
+    return Lasting(stderr=stderr, markup=False, highlight=False, soft_wrap=not terminal)
 
 
 def plain(text: str, limit: int = 200) -> str:

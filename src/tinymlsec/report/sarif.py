@@ -6,6 +6,7 @@ was interrupted or had attacks that ended in an error says that it did not succe
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,9 @@ def _execution(report: Report) -> Iterator[dict[str, Any]]:
 
 def _stamp(moment: datetime) -> str:
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    with contextlib.suppress(OverflowError):  # the first and the last day of the calendar stay in their own zone
+        moment = moment.astimezone(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _invocation(report: Report) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def short(text: str, limit: int = 80) -> str:
 
 def number(value: float) -> str:
     """A number with four significant digits, without an exponent where people do not expect one."""
+    if isinstance(value, int):
+        return f"{value:,}"[:100]
     if not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e15:

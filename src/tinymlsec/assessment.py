@@ -305,12 +305,17 @@ def read_run(folder: Path) -> Assessment:
     return conclude(record, store.read_evidence(record.target_digest), folder)
 
 
-def default_run_folder(name: str, base: Path) -> Path:
-    """A folder name that is not taken: tinymlsec-run-NAME, then tinymlsec-run-NAME-2, ..."""
+def default_run_folder(name: str, base: Path, *, resume: bool = False) -> Path:
+    """The first of tinymlsec-run-NAME, tinymlsec-run-NAME-2, ... that is not taken; the last that is, to resume it."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:60] or "model"
     plain = base / f"tinymlsec-run-{stem}"
     candidates = (plain if k == 1 else base / f"{plain.name}-{k}" for k in range(1, 10_000))
-    return next((c for c in candidates if not c.exists()), plain)
+    last = plain
+    for candidate in candidates:
+        if not candidate.exists():
+            return last if resume else candidate
+        last = candidate
+    return plain
 
 
 __all__ = ["Assessment", "Options", "Sources", "Unit", "assess", "conclude", "default_run_folder", "read_run"]

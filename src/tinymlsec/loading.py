@@ -145,7 +145,8 @@ def _refused(victim: Victim) -> str | None:
             if kind == "hybrid"
             else ""
         )
-        return f"the runtime does not run this model: {error.message}{hint}"
+        why = f"{error.message} ({error.found})" if error.found else error.message
+        return f"the runtime does not run this model: {why}{hint}"
     return None
 
 

@@ -97,3 +97,10 @@ def test_values_that_have_no_interval_are_refused(values: list[float]) -> None:
 
 def test_one_value_has_no_width() -> None:
     assert bootstrap([3.0], np.random.default_rng(0)) == (3.0, 3.0)
+
+
+@pytest.mark.parametrize("shape", [(3, 30), (5, 200), (7, 11)])
+def test_the_interval_of_a_share_never_leaves_0_to_1(shape: tuple[int, int]) -> None:
+    for seed in range(20):
+        full = crossed_bootstrap(np.ones(shape), np.random.default_rng(seed), resamples=500)
+        assert (full.low, full.high) == (1.0, 1.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tinymlsec.assessment import default_run_folder
 from tinymlsec.errors import RunFolderError
 from tinymlsec.evidence import Evidence
 from tinymlsec.records import Basis, Verdict, VerdictKind
@@ -131,3 +132,11 @@ def test_a_run_killed_before_its_first_record_can_start_again(tmp_path: Path) ->
     (tmp_path / ".mine").write_text("precious")
     with pytest.raises(RunFolderError, match="other files"):
         RunStore(tmp_path).prepare(resume=False)
+
+
+def test_the_default_folder_is_a_new_one_or_the_last_one(tmp_path: Path) -> None:
+    assert default_run_folder("m", tmp_path, resume=True).name == "tinymlsec-run-m"
+    for name in ("tinymlsec-run-m", "tinymlsec-run-m-2"):
+        assert default_run_folder("m", tmp_path).name == name
+        (tmp_path / name).mkdir()
+        assert default_run_folder("m", tmp_path, resume=True).name == name

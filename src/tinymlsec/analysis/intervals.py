@@ -114,16 +114,17 @@ def crossed_bootstrap(table: ArrayLike, rng: Generator, resamples: int = RESAMPL
     cells = _finite(table)
     if cells.ndim != 2:
         raise ValueError(f"a table has two dimensions, not {cells.ndim}")
-    row_weights = _weights(rng, cells.shape[0], resamples)
-    column_weights = _weights(rng, cells.shape[1], resamples)
-    means = np.einsum("br,rc,bc->b", row_weights, cells, column_weights, optimize=True)
+    rows = _counts(rng, cells.shape[0], resamples)
+    columns = _counts(rng, cells.shape[1], resamples)
+    # Divided once, at the end: sums of whole numbers are exact, so no share passes 1 and every build of NumPy agrees.
+    means = np.einsum("br,rc,bc->b", rows, cells, columns, optimize=True) / cells.size
     low, high = np.quantile(means, (0.025, 0.975))
     return _around(float(cells.mean()), float(low), float(high))
 
 
-def _weights(rng: Generator, n: int, resamples: int) -> NDArray[np.float64]:
-    """(resamples, n) how often each of n items was drawn among n, divided by n."""
-    return rng.multinomial(n, np.full(n, 1.0 / n), size=resamples) / n
+def _counts(rng: Generator, n: int, resamples: int) -> NDArray[np.float64]:
+    """(resamples, n) how often each of n items was drawn among n."""
+    return rng.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ def assess(
     from tinymlsec.report import parse_formats, write_assessment
 
     wanted, threshold = parse_formats(formats), check_fail_on(fail_on)
-    folder = out or default_run_folder(model.stem if model else device or "device", Path.cwd())
+    folder = out or default_run_folder(model.stem if model else device or "device", Path.cwd(), resume=resume)
     sources = Sources(model, device, data, deployment, input_encoding)
     options = Options(
         effort=effort,

@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from tinymlsec.target.tflite.graph import Model
+if TYPE_CHECKING:
+    from tinymlsec.target.tflite.graph import Model
 
 
 class TaskKind(StrEnum):

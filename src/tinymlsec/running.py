@@ -96,10 +96,13 @@ def _evidence(
 def _observe(unit: Unit, bench: Bench) -> Observation:
     rng = np.random.default_rng(np.random.SeedSequence(unit_seed(bench.seed, unit.attack.id)))
     context = Context(rng, bench.victim_of, bench.artifacts, bench.progress)
+    before = bench.pool.inferences
     try:
         return unit.attack(bench.target, unit.config, context)
     except BudgetExceeded as error:
-        return _without_result(VerdictKind.INCONCLUSIVE, f"budget: {error.message}", Basis.EXECUTED)
+        # Nothing was executed where the budget had gone before the first inference of this attack.
+        basis = Basis.EXECUTED if bench.pool.inferences > before else Basis.DECLARED
+        return _without_result(VerdictKind.INCONCLUSIVE, f"budget: {error.message}", basis)
     except CapabilityMissing as error:
         return _without_result(VerdictKind.SKIPPED, str(error), Basis.DECLARED)
     except (OracleCrash, OracleTimeout) as error:

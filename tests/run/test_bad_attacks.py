@@ -15,8 +15,10 @@ from tinymlsec import registry
 from tinymlsec.assessment import Options, Sources, assess, read_run
 from tinymlsec.errors import RunFolderError
 from tinymlsec.evidence import Observation
+from tinymlsec.examples import digits_model
 from tinymlsec.records import Basis, Verdict, VerdictKind
 from tinymlsec.registry import AttackConfig, EffortLevel, Position, Registry, attack
+from tinymlsec.target.oracle import runtime_available
 
 
 class Config(AttackConfig):
@@ -84,3 +86,11 @@ def test_a_run_of_another_version_is_not_mixed_into(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("tinymlsec.assessment.__version__", "99.0")
     with pytest.raises(RunFolderError, match="another version"):
         assess(sources, tmp_path / "run", Options(resume=True), registry=attacks)
+
+
+@pytest.mark.skipif(not runtime_available()[0], reason=runtime_available()[1])
+def test_what_the_budget_stopped_before_its_first_inference_is_not_called_executed() -> None:
+    result = assess(Sources(digits_model()), None, Options(budget=1, only=("random-bit-flips",)))
+    (evidence,) = result.evidence
+    assert evidence.verdict.kind is VerdictKind.INCONCLUSIVE
+    assert (evidence.inferences, evidence.basis) == (0, Basis.DECLARED)

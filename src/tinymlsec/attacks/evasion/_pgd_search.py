@@ -212,16 +212,18 @@ class Ball:
         return origin + self._round_within(change)
 
     def _round_within(self, change: Tensor) -> Tensor:
-        """Whole changes of at most the radius: the bar from which a fraction is rounded up rises until it fits."""
+        """Whole changes about as long as the real ones, and at most the radius.
+
+        Fractions above a bar are rounded up; bisection finds the lowest bar at which the length fits. Rounding to the
+        nearest would turn a short change that is spread over many values into none at all.
+        """
         size = change.abs()
         whole, fraction = size.floor(), size - size.floor()
-        shape = (len(change), *[1] * (change.dim() - 1))
-        low, high = torch.full(shape, 0.5), torch.full(shape, 1.0)
-        fits = _lengths(whole + (fraction >= low)) <= self.radius
-        low, high = low, torch.where(fits, low, high)
-        for _ in range(12):
+        longest = (_lengths(change) * (1 + 1e-4)).clamp_max(self.radius)
+        low, high = torch.zeros_like(longest), torch.ones_like(longest)
+        for _ in range(14):
             middle = (low + high) / 2
-            fits = _lengths(whole + (fraction >= middle)) <= self.radius
+            fits = _lengths(whole + (fraction >= middle)) <= longest
             low, high = torch.where(fits, low, middle), torch.where(fits, middle, high)
         return torch.sign(change) * (whole + (fraction >= high))
 

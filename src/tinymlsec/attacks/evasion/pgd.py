@@ -117,7 +117,7 @@ def pgd(target: Target, config: PgdConfig, context: Context) -> Observation:
 
     Iterates are real numbers, and each is rounded to codes before the model sees it. At a size of one step every value
     has three codes to choose from, and small steps still add up until one is crossed. Rounding never leaves the box,
-    and in L2 the largest fractions are rounded up only as far as the length allows. The step falls from the whole size
+    and in L2 the largest fractions are rounded up as far as the length allows. The step falls from the whole size
     to a twentieth of it on a half cosine. The first restart begins at the input itself, the others at random points in
     the box. The loss is the margin between the correct and the best wrong score in odd restarts and the cross-entropy
     in even ones; scores are those before the last SOFTMAX or LOGISTIC. For detections the margin is the distance to the

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from tinymlsec._lazy import np
 from tinymlsec.analysis.intervals import bootstrap, share_of
-from tinymlsec.attacks._asking import asker, largest_share, some
-from tinymlsec.attacks.evasion._controls import negative_control, noise_success, positive_control
+from tinymlsec.attacks._asking import asker, largest_share
+from tinymlsec.attacks.evasion._controls import negative_control, positive_control
+from tinymlsec.attacks.evasion._drawn import Drawn, metric_of, point_of
 from tinymlsec.attacks.evasion._square_search import search
 from tinymlsec.attacks.evasion._verdict import MIN_ATTACKED, judge
 from tinymlsec.capabilities import Capability
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from tinymlsec.analysis.intervals import Share
     from tinymlsec.attacks.evasion._square_search import SearchResult
     from tinymlsec.context import Context
     from tinymlsec.target.space import Codes
@@ -136,26 +136,13 @@ class _Run:
     """The attack on one target: who is attacked, what came out, what it means."""
 
     def __init__(self, target: Target, config: SquareConfig, context: Context) -> None:
-        assert target.dataset is not None
-        self.target, self.config, self.context = target, config, context
-        self.victim = target.require_victim()
-        self.space, self.clean = self.victim.space, target.clean
-        choice, self.rng, self.noise_rng, self.twin_rng, self.interval_rng = context.rng.spawn(5)
-        self.chosen = some(choice, self.clean.n, config.samples)
-        self.attacked = self.chosen[self.clean.correct[self.chosen]]
-        self.x: Codes = target.dataset.x[self.attacked]
-        self.labels = self.clean.truth[self.attacked]
-        self.eps_steps, self.noise = self.choose_size()
+        self.config, self.context = config, context
+        choice, self.rng, noise, self.twin_rng, self.interval_rng = context.rng.spawn(5)
+        self.drawn = Drawn(target, config, choice, noise)
+        self.victim, self.clean = self.drawn.victim, self.drawn.clean
+        self.space, self.eps_steps, self.noise = self.victim.space, self.drawn.eps_steps, self.drawn.noise
+        self.attacked, self.x, self.labels = self.drawn.attacked, self.drawn.x, self.drawn.labels
         self.done = 0
-
-    def choose_size(self) -> tuple[int, Share]:
-        """The size in input steps, and how often random noise of that size succeeds."""
-        eps, draws = self.config.eps_steps, self.config.noise_draws
-        while True:
-            noise = noise_success(self.victim, self.x, self.labels, eps, draws, self.noise_rng)
-            if noise.value <= self.config.noise_limit or eps == 1:
-                return eps, noise
-            eps //= 2
 
     def observation(self) -> Observation:
         """Attack, controls, verdict."""
@@ -228,11 +215,11 @@ class _Run:
 
     def metrics(self, result: SearchResult, confirmed: NDArray[np.bool_]) -> tuple[Metric, ...]:
         """Accuracy before and under attack, success, queries, and the change that was needed."""
-        drawn, attacked, broken = len(self.chosen), len(self.attacked), int(confirmed.sum())
+        drawn, attacked, broken = len(self.drawn.chosen), len(self.attacked), int(confirmed.sum())
         found = [
-            _share("clean_accuracy", attacked, drawn),
-            _share("robust_accuracy", attacked - broken, drawn),
-            _share("attack_success_rate", broken, attacked),
+            metric_of("clean_accuracy", share_of(attacked, drawn)),
+            metric_of("robust_accuracy", self.drawn.survivors(broken)),
+            metric_of("attack_success_rate", share_of(broken, attacked)),
             Metric.of("queries", int(result.queries.sum()), n=attacked, label="spent in all"),
         ]
         if broken:
@@ -240,13 +227,9 @@ class _Run:
             low, high = bootstrap(spent, self.interval_rng, "median")
             label = "median of the successes"
             found.append(Metric.of("queries", float(np.median(spent)), low=low, high=high, n=broken, label=label))
-            found.append(Metric.of("perturbation", self.largest_change(result.codes[confirmed], confirmed), n=broken))
+            change = self.drawn.largest_change(result.codes[confirmed], np.flatnonzero(confirmed))
+            found.append(Metric.of("perturbation", change, n=broken))
         return tuple(found)
-
-    def largest_change(self, codes: Codes, rows: NDArray[np.bool_]) -> float:
-        """Largest change of one value over the given inputs, in input steps."""
-        change = np.abs(codes.astype(np.float64) - self.x[rows].astype(np.float64)).max() / self.space.step
-        return float(change if self.space.is_grid else round(change, 4))
 
     def curves(self, result: SearchResult, confirmed: NDArray[np.bool_]) -> tuple[Curve, ...]:
         """Success over queries, and over the size where that was asked for."""
@@ -313,42 +296,27 @@ class _Run:
         """Sizes in words, unconfirmed successes, and the five quickest examples."""
         rows = np.flatnonzero(confirmed)
         quickest = rows[np.argsort(result.queries[rows], kind="stable")[:5]]
-        after = self.answers(result.codes[quickest])
+        after = self.drawn.decisions(result.codes[quickest])
         return {
             "eps_steps": self.eps_steps,
             "size": self.space.describe_steps(self.eps_steps),
-            "drawn": len(self.chosen),
+            "drawn": len(self.drawn.chosen),
             "attacked": len(self.attacked),
             "not_confirmed": int((result.broken & ~confirmed).sum()),
             "examples": [
                 {
                     "sample": int(self.attacked[row]),
-                    "correct": self.name(int(self.labels[row])),
-                    "answered": self.name(answer),
+                    "correct": self.drawn.name(int(self.labels[row])),
+                    "answered": self.drawn.name(answer),
                     "queries": int(result.queries[row]),
                 }
                 for row, answer in zip(quickest, after, strict=True)
             ],
         }
 
-    def answers(self, codes: Codes) -> list[int]:
-        """Decisions of the model."""
-        return self.victim.decisions(self.victim.scores(codes)).tolist() if len(codes) else []
-
-    def name(self, decision: int) -> str:
-        """The class name of a decision where the data has one."""
-        names = self.target.dataset.class_names if self.target.dataset else ()
-        return names[decision] if 0 <= decision < len(names) else str(decision)
-
-
-def _share(name: str, successes: int, n: int) -> Metric:
-    share = share_of(successes, n)
-    return Metric.of(name, share.value, low=share.low, high=share.high, n=n)
-
 
 def _point(x: int, broken: NDArray[np.bool_]) -> CurvePoint:
-    share = share_of(int(broken.sum()), len(broken))
-    return CurvePoint(x=x, y=share.value, low=share.low, high=share.high, n=len(broken))
+    return point_of(x, share_of(int(broken.sum()), len(broken)))
 
 
 def _curve(title: str, x_label: str, points: list[CurvePoint], *, log_x: bool) -> Curve:

@@ -38,9 +38,7 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Extras that exist in this version: what each adds and the packages that make it up."""
 
-ADDED_BY_RUNTIME = (
-    "running models: clean accuracy, bit flips, evasion, and evidence of basis executed"
-)
+ADDED_BY_RUNTIME = "running models: clean accuracy, bit flips, evasion, and evidence of basis executed"
 
 
 class State(StrEnum):

@@ -94,6 +94,7 @@ CASES: dict[str, tuple[Make, tuple[str, ...]]] = {
     "wrong value in a profile": (profile("[debug]\nport = 'ajar'\n"), ("ajar", "open")),
     "profile that is no TOML": (profile("[debug\n"), ("TOML",)),
     "missing profile": (with_options("--deployment", "missing.toml"), ("missing.toml",)),
+    "attacks that name nothing": (with_options("--only", ","), ("names nothing",)),
     "unknown attack": (with_options("--only", "no-such"), ("no-such", "list attacks")),
     "unknown setting": (with_options("--set", "square.typo=1"), ("typo",)),
     "setting of another form": (with_options("--set", "square"), ("ATTACK.FIELD=VALUE",)),

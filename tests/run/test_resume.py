@@ -14,12 +14,15 @@ import pytest
 
 from tinymlsec.assessment import Options, Sources, assess, read_run
 from tinymlsec.examples import digits_paths
+from tinymlsec.records import VerdictKind
 from tinymlsec.registry import EffortLevel
 from tinymlsec.run_record import RunStatus
 from tinymlsec.target.oracle import runtime_available
 
 pytestmark = pytest.mark.skipif(not runtime_available()[0], reason=runtime_available()[1])
 
+ONLY = ("static-extraction", "random-bit-flips", "square")
+"""Quick ones, so that ten kills take a minute; the attacks on the lifted graph are killed in the slow test."""
 SMALL = {
     "random-bit-flips": {"counts": (1, 10, 100), "seeds": 2, "samples": 50},
     "square": {"samples": 20, "max_queries": 30},
@@ -38,7 +41,7 @@ def command(folder: Path, *more: str) -> list[str]:
     ]
     with digits_paths() as paths:
         return [sys.executable, "-m", "tinymlsec", "assess", str(paths.model), "--data", str(paths.data),
-                "--effort", "quick", "--quiet", "--format", "json", "-o", str(folder), *settings, *more]  # fmt: skip
+                "--effort", "quick", "--quiet", "--only", ",".join(ONLY), "--format", "json", "-o", str(folder), *settings, *more]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,21 @@ def test_a_killed_run_goes_on_to_the_same_evidence(whole: tuple[Path, float], tm
     assert read_run(folder).run.status is RunStatus.COMPLETE
 
 
+@pytest.mark.slow
+def test_killed_between_attacks_on_the_lifted_graph(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the lift needs PyTorch")
+    whole, folder = tmp_path / "whole", tmp_path / "run"
+    arguments = ("--only", "pgd,progressive-bit-search,runtime-skew")
+    subprocess.run(command(whole, *arguments), check=True, timeout=600)
+    with subprocess.Popen(command(folder, *arguments)) as process:
+        deadline = time.monotonic() + 300
+        while not (folder / "evidence.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    subprocess.run(command(folder, *arguments, "--resume"), check=True, timeout=600)
+    assert evidence_of(folder) == evidence_of(whole)
+
+
 def test_interrupt_is_a_state_and_exit_130(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with subprocess.Popen(command(folder, "--set=square.max_queries=100000"), stderr=subprocess.PIPE) as process:
@@ -95,15 +113,16 @@ def test_resuming_something_else_is_refused(whole: tuple[Path, float]) -> None:
 def test_a_counted_budget_ends_in_inconclusive_and_resumes_alike(tmp_path: Path) -> None:
     with digits_paths() as paths:
         sources = Sources(paths.model, data=paths.data)
-        options = Options(effort=EffortLevel.QUICK, budget=1200, overrides=SMALL)
+        options = Options(effort=EffortLevel.QUICK, budget=1200, overrides=SMALL, only=ONLY)
         first = assess(sources, tmp_path / "run", options)
     reasons = {e.attack: e.verdict for e in first.evidence}
     assert any(v.reason.startswith("budget") for v in reasons.values())
+    assert reasons["static-extraction"].kind is VerdictKind.VULNERABLE  # what the file gives away needs no budget
     lines = (tmp_path / "run" / "evidence.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "run" / "evidence.jsonl").write_text("".join(lines[:1]))
     with digits_paths() as paths:
         again = assess(Sources(paths.model, data=paths.data), tmp_path / "run",
-                       Options(effort=EffortLevel.QUICK, budget=1200, overrides=SMALL, resume=True))  # fmt: skip
+                       Options(effort=EffortLevel.QUICK, budget=1200, overrides=SMALL, only=ONLY, resume=True))  # fmt: skip
     assert [e.comparable() for e in again.evidence] == [e.comparable() for e in first.evidence]
 
 

@@ -61,6 +61,7 @@ def test_share_of_clipped_values_is_counted(tmp_path: Path) -> None:
         ({"x": np.zeros((3, 2, 2), np.int8), "y": np.eye(3)}, "do not match the samples"),
         ({"x": np.zeros((3, 2, 2), np.int8), "y": ["a", "b", "c"]}, "no numbers"),
         ({"x": np.zeros((3, 2, 2), np.int8), "task": "guessing"}, "task is unknown"),
+        ({"x": np.zeros((3, 2, 2), np.int8), "sequence": "frames"}, "disagree on whether inputs are streams"),
         ({"x": np.full((3, 2, 2), np.nan, np.float32)}, "NaN"),
         ({"x": np.float32(3)}, "no samples"),
         ({"x": np.zeros((3, 2, 2), np.int8), "y": np.float32(3.5)}, "do not match the samples"),

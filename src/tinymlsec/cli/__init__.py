@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
 from tinymlsec.cli import assess, demo, doctor, explain, init, listing, report, scan
 from tinymlsec.errors import TinymlsecError
 
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED, EXIT_INTERNAL = 130, 70
 
 app = typer.Typer(
     name="tinymlsec",
@@ -48,7 +49,8 @@ def _root(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code.
 
-    0: nothing at or above --fail-on; 1: findings; 2: usage or bad input; 3: nothing could be run; 130: interrupted.
+    0: nothing at or above --fail-on; 1: findings; 2: usage or bad input; 3: nothing could be run; 70: a defect of
+    ours, which must not look like findings; 130: interrupted.
     """
     try:
         code = app(args=arguments, standalone_mode=False)
@@ -66,7 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         show = getattr(error, "show", None)  # usage errors of the option parser
         if show is None:
-            raise
+            traceback.print_exc()
+            typer.echo("internal error: this is a defect of tinymlsec, please report it with the lines above", err=True)
+            sys.exit(EXIT_INTERNAL)
         show()
         sys.exit(int(getattr(error, "exit_code", 2)))
     if code == EXIT_INTERRUPTED:

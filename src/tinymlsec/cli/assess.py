@@ -45,6 +45,8 @@ def assess(
     from tinymlsec.planning import parse_overrides
     from tinymlsec.report import parse_formats, write_assessment
 
+    if only is not None and not only.replace(",", "").strip():
+        raise typer.BadParameter("it names nothing", param_hint="--only")
     wanted, threshold = parse_formats(formats), check_fail_on(fail_on)
     folder = out or default_run_folder(model.stem if model else device or "device", Path.cwd(), resume=resume)
     sources = Sources(model, device, data, deployment, input_encoding)

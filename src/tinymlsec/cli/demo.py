@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEVICE = "stm32l4r5zi"
 COMPARED = ("pgd", "square")
 """Attacks that are run on the hardened model as well."""
-SETTINGS = {
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pgd": {"eps_steps": 24, "eps_curve": (8, 16, 24), "l2_curve": (), "restarts": 1, "masking_inputs": 10},
     "square": {"eps_steps": 24},
     "progressive-bit-search": {"seeds": 1},

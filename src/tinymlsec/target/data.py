@@ -33,7 +33,6 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     task: str | None = None
     """What the file itself says: a name of TaskKind."""
-    frames: bool | None = None
     threshold: float | None = None
     clipped: float = 0.0
     """Share of real values that lay outside of the quantized range."""
@@ -75,6 +74,12 @@ def load_dataset(path: Path, space: InputSpace, *, frames: bool, encoding: str |
         training = (space.encode(_fit(arrays["x_train"], space, frames), encoding), _labels(arrays["y_train"], None))
     task = _word(arrays.get("task"), "task", {k.value for k in TaskKind})
     sequence = _word(arrays.get("sequence"), "sequence", {"frames", "none"})
+    if sequence is not None and (sequence == "frames") != frames:
+        raise DataError(
+            "the data file and the model disagree on whether inputs are streams",
+            found=f"sequence = {sequence}",
+            expected="frames: the model keeps state" if frames else "none: the model keeps no state",
+        )
     return Dataset(
         path=str(path),
         digest=_digest(path),
@@ -82,7 +87,6 @@ def load_dataset(path: Path, space: InputSpace, *, frames: bool, encoding: str |
         y=_targets(arrays.get("y"), len(codes), task),
         class_names=_names(arrays.get("class_names")),
         task=task,
-        frames=None if sequence is None else sequence == "frames",
         threshold=_threshold(arrays.get("threshold")),
         clipped=_clipped(shaped, codes, space),
         training=training,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinymlsec._lazy import np
 from tinymlsec.analysis.intervals import share_of
 from tinymlsec.attacks._asking import random_codes, some
-from tinymlsec.errors import OracleCrash, OracleError, OracleTimeout, TinymlsecError
+from tinymlsec.errors import BudgetExceeded, OracleCrash, OracleError, OracleTimeout, TinymlsecError
 from tinymlsec.records import Metric
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def clone(target: Target, samples: int, steps: int, rng: Generator) -> Clone:
         return Clone(False, "the clone was built but not run, because the runtime does not run this model", data=data)
     try:
         return _compare(target, target.victim, data, samples, steps, rng)
+    except BudgetExceeded as error:  # what the file gives away was read without the runtime
+        return Clone(False, f"the clone was built but not run ({error.message})", data=data)
     except (OracleCrash, OracleTimeout):
         raise
     except OracleError as error:

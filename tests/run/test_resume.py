@@ -41,7 +41,8 @@ def command(folder: Path, *more: str) -> list[str]:
     ]
     with digits_paths() as paths:
         return [sys.executable, "-m", "tinymlsec", "assess", str(paths.model), "--data", str(paths.data),
-                "--effort", "quick", "--quiet", "--only", ",".join(ONLY), "--format", "json", "-o", str(folder), *settings, *more]  # fmt: skip
+                "--effort", "quick", "--quiet", "--only", ",".join(ONLY), "--format", "json", "-o", str(folder),
+                *settings, *more]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +122,8 @@ def test_a_counted_budget_ends_in_inconclusive_and_resumes_alike(tmp_path: Path)
     lines = (tmp_path / "run" / "evidence.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "run" / "evidence.jsonl").write_text("".join(lines[:1]))
     with digits_paths() as paths:
-        again = assess(Sources(paths.model, data=paths.data), tmp_path / "run",
-                       Options(effort=EffortLevel.QUICK, budget=1200, overrides=SMALL, only=ONLY, resume=True))  # fmt: skip
+        options = Options(effort=EffortLevel.QUICK, budget=1200, overrides=SMALL, only=ONLY, resume=True)
+        again = assess(Sources(paths.model, data=paths.data), tmp_path / "run", options)
     assert [e.comparable() for e in again.evidence] == [e.comparable() for e in first.evidence]
 
 

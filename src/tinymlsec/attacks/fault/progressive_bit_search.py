@@ -116,7 +116,8 @@ def progressive_bit_search(target: Target, config: ProgressiveBitSearchConfig, c
 
     The flipped file (bits changed in place, same size) is run by the runtime on the held-out samples before the first
     flip, at the step that counts, and at the last one; its decisions are compared with those of the lifted graph one
-    by one. Each flip is named by tensor, channel, element, bit and offset in the file.
+    by one. Random flips are measured on the lifted graph alone. Each flip is named by tensor, channel, element, bit and
+    offset in the file.
 
     The verdict is *vulnerable* when more than half of the seeds reach chance, the runtime confirms it, and as many
     random flips leave more than half of what lies between clean accuracy and chance. It is *resistant* when all seeds
@@ -232,13 +233,15 @@ class _Campaign:
         return found, disagreements
 
     def random(self, flips: int, x: Codes, y: NDArray[np.int64], rng: Generator) -> tuple[float, ...]:
-        """Accuracy after as many random flips of weight bits."""
+        """Accuracy of the lifted graph after as many random flips of weight bits."""
         from tinymlsec.attacks.fault._weight_bits import weight_bits
+        from tinymlsec.target.tflite.edit import flip_bits
 
         assert self.target.model is not None
         bits = weight_bits(self.target.model)
-        files = (bits.draw(rng, min(flips, bits.total)) for _ in range(self.config.random_draws))
-        return tuple(float(np.mean(_decisions(self.victim, self.target.data, file, x) == y)) for file in files)
+        draws = (bits.draw(rng, min(flips, bits.total)) for _ in range(self.config.random_draws))
+        files = (flip_bits(self.target.data, positions) for positions in draws)
+        return tuple(float(np.mean(white_box(self.victim.variant(file)).decide(x) == y)) for file in files)
 
     def positive_control(self) -> Control:
         """The same search on a model that few flips must ruin."""

@@ -100,9 +100,9 @@ def _observe(unit: Unit, bench: Bench) -> Observation:
     try:
         return unit.attack(bench.target, unit.config, context)
     except BudgetExceeded as error:
-        # Nothing was executed where the budget had gone before the first inference of this attack.
-        basis = Basis.EXECUTED if bench.pool.inferences > before else Basis.DECLARED
-        return _without_result(VerdictKind.INCONCLUSIVE, f"budget: {error.message}", basis)
+        if bench.pool.inferences == before:  # it never ran, so it must not count as an attack that did
+            return _skipped(f"budget: {error.message}; nothing was left for this attack's first inference")
+        return _without_result(VerdictKind.INCONCLUSIVE, f"budget: {error.message}", Basis.EXECUTED)
     except CapabilityMissing as error:
         return _without_result(VerdictKind.SKIPPED, str(error), Basis.DECLARED)
     except (OracleCrash, OracleTimeout) as error:

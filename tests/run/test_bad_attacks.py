@@ -13,11 +13,13 @@ import pytest
 
 from tinymlsec import registry
 from tinymlsec.assessment import Options, Sources, assess, read_run
+from tinymlsec.cli.assess import EXIT_NOTHING_RAN, exit_code
 from tinymlsec.errors import RunFolderError
 from tinymlsec.evidence import Observation
 from tinymlsec.examples import digits_model
 from tinymlsec.records import Basis, Verdict, VerdictKind
 from tinymlsec.registry import AttackConfig, EffortLevel, Position, Registry, attack
+from tinymlsec.report.view import coverage_of
 from tinymlsec.target.oracle import runtime_available
 
 
@@ -89,8 +91,11 @@ def test_a_run_of_another_version_is_not_mixed_into(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.skipif(not runtime_available()[0], reason=runtime_available()[1])
-def test_what_the_budget_stopped_before_its_first_inference_is_not_called_executed() -> None:
+def test_what_the_budget_stopped_before_its_first_inference_did_not_run() -> None:
     result = assess(Sources(digits_model()), None, Options(budget=1, only=("random-bit-flips",)))
     (evidence,) = result.evidence
-    assert evidence.verdict.kind is VerdictKind.INCONCLUSIVE
-    assert (evidence.inferences, evidence.basis) == (0, Basis.DECLARED)
+    assert evidence.verdict.kind is VerdictKind.SKIPPED
+    assert evidence.verdict.reason.startswith("budget: ")
+    assert (evidence.inferences, evidence.basis, result.ran) == (0, Basis.DECLARED, 0)
+    assert coverage_of(result.run, result.evidence).ran == 0
+    assert exit_code(result, "none") == EXIT_NOTHING_RAN

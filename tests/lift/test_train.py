@@ -272,17 +272,17 @@ def test_remade_hardened_model_is_the_bundled_one(tmp_path: Path, data):
 @needs_runtime
 @pytest.mark.slow
 def test_image_classification_from_scratch(shared_data: Path):
-    """ResNet-8's graph on 3,000 JPEG images, tested on 2,000; chance is 10 %. Ten epochs only."""
+    """ResNet-8's graph on 3,000 JPEG images, tested on 2,000; chance is 10 %. Fewer epochs than in docs/training.md."""
     pytest.importorskip("PIL", reason="needs Pillow")
     topology = (shared_data / "mlperf_tiny_ic" / "pretrainedResnet_quant.tflite").read_bytes()
     x, y = training_data.images(shared_data / "cifar10_jpeg" / "cifar10_jpeg_train3000.zip")
     augment = Augment(shift=3, mirror=True)
     config = ScratchConfig(
-        real=TrainConfig(epochs=10, learning_rate=5e-3, weight_decay=5e-2, label_smoothing=0.1, augment=augment),
+        real=TrainConfig(epochs=20, learning_rate=5e-3, weight_decay=5e-2, label_smoothing=0.1, augment=augment),
         integer=TrainConfig(epochs=1, learning_rate=2e-4, augment=augment),
     )
     trained = from_scratch(topology, x, y, config)
     held, labels = training_data.images(shared_data / "cifar10_jpeg" / "cifar10_jpeg_test2000.zip")
     outputs = training_data.runtime_outputs(trained.model, held)
-    assert training_data.accuracy(outputs, labels) > 0.35
+    assert training_data.accuracy(outputs, labels) > 0.40
     np.testing.assert_array_equal(outputs, training_data.lifted_outputs(trained.model, held))

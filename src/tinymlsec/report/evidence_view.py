@@ -152,10 +152,11 @@ def metric_rows(metrics: Iterable[Metric]) -> tuple[MetricRow, ...]:
 
 
 def chance_text(chance: float | None, metrics: Sequence[Metric]) -> str:
-    """What a guesser reaches on the first metric, as the end of a caption."""
+    """What a guesser reaches on the main metric, as the end of a caption: the first share, as counts have no chance."""
     if chance is None:
         return ""
-    return f"; a guesser reaches {quantity(chance, metrics[0].unit if metrics else 'share')}"
+    unit = next((m.unit for m in metrics if m.unit == "share"), metrics[0].unit if metrics else "share")
+    return f"; a guesser reaches {quantity(chance, unit)}"
 
 
 def location_text(location: Location) -> str:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinymlsec._lazy import np
-from tinymlsec.analysis.intervals import share_of
+from tinymlsec.analysis.intervals import bootstrap, share_of
 from tinymlsec.attacks.fault._bit_search import ABOVE_CHANCE
 from tinymlsec.records import Control, Curve, CurvePoint, Metric, Verdict, VerdictKind
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from tinymlsec.attacks.fault._bit_search import Descent
 
 
@@ -65,19 +67,28 @@ def middle_trial(trials: list[Trial]) -> int:
     return int(np.argsort(flips, kind="stable")[(len(flips) - 1) // 2])
 
 
-def trial_metrics(trials: list[Trial]) -> tuple[Metric, ...]:
-    """Flips to chance, and what the runtime answers rightly before, after, and with random flips."""
+def trial_metrics(trials: list[Trial], rng: Generator) -> tuple[Metric, ...]:
+    """Flips to chance, and what the runtime answers rightly before, after, and with random flips.
+
+    Intervals over searches and over draws are bootstrapped with `rng`; a single search has none.
+    """
     found: list[Metric] = []
+    flips = [t.descent.flips_to_chance for t in trials]
     median = median_flips(trials)
     if median is not None:
-        found.append(Metric.of("flips_to_chance", median, n=len(trials), label="median over searches"))
+        reached = [f for f in flips if f is not None]
+        spread = bootstrap(reached, rng, "median") if len(reached) == len(flips) > 1 else (None, None)
+        label = "median over searches" if len(flips) > 1 else "one search"
+        found.append(Metric.of("flips_to_chance", median, low=spread[0], high=spread[1], n=len(flips), label=label))
     for k, trial in enumerate(trials):
         for count, label in ((0, "no flips"), (len(trial.descent.steps), f"{len(trial.descent.steps)} chosen flips")):
             share = share_of(round(trial.runtime[count] * trial.held), trial.held)
             named = f"search {k + 1}, {label}"
             found.append(Metric.of("accuracy", share.value, low=share.low, high=share.high, n=share.n, label=named))
         after = f"search {k + 1}, as many random flips, mean of {len(trial.random)} draws"
-        found.append(Metric.of("accuracy", float(np.mean(trial.random)), n=len(trial.random), label=after))
+        low, high = bootstrap(trial.random, rng)
+        mean = float(np.mean(trial.random))
+        found.append(Metric.of("accuracy", mean, low=low, high=high, n=len(trial.random), label=after))
     return tuple(found)
 
 

@@ -165,7 +165,7 @@ class _Campaign:
         self.victim, self.used = target.require_victim(), used
         self.x, self.y = target.dataset.x, target.dataset.y.astype(np.int64)
         self.batch = min(config.search_batch, used - HELD_OUT)
-        *self.seeds, self.twin_rng = context.rng.spawn(config.seeds + 1)
+        *self.seeds, self.twin_rng, self.interval_rng = context.rng.spawn(config.seeds + 2)
 
     def observation(self) -> Observation:
         """All seeds, controls, verdict."""
@@ -176,7 +176,7 @@ class _Campaign:
             verdict=trials_verdict(trials, positive, negative, self.config.max_flips),
             basis=Basis.EXECUTED,
             summary=self.summary(trials),
-            metrics=trial_metrics(trials),
+            metrics=trial_metrics(trials, self.interval_rng),
             curves=(trial_curve(trials[middle_trial(trials)]),),
             positive_control=positive,
             negative_control=negative,

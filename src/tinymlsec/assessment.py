@@ -101,7 +101,7 @@ def assess(
     workers = options.workers or min(os.cpu_count() or 1, 8)
     budget = Budget(total=options.budget, seconds=options.oracle_seconds)
     try:
-        with OraclePool(workers=workers, budget=budget) as pool:
+        with store.locked() if store else contextlib.nullcontext(), OraclePool(workers, budget=budget) as pool:
             target = load_target(sources, pool)
             run = _Run(target, pool, budget, options, registry or discover(), store, sources)
             return run.execute(progress, on_evidence)
@@ -193,7 +193,9 @@ class _Run:
             )  # fmt: skip
         self.store.repair_tail()
         keys = {unit.key for unit in self.units}
-        self.evidence = [e for e in self.store.read_evidence(record.target_digest) if e.key in keys]
+        kept = [e for e in self.store.read_evidence(record.target_digest) if e.key in keys]
+        # What was skipped costs nothing to try again, and its cause (a missing extra, say) may be gone.
+        self.evidence = [e for e in kept if e.verdict.kind is not VerdictKind.SKIPPED]
         self.budget.charge(sum(e.inferences for e in self.evidence))
         return record
 

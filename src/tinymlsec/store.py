@@ -6,6 +6,8 @@ carries its digest: a folder that was changed by hand or damaged is told from on
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -18,19 +20,19 @@ from pydantic import ValidationError
 
 from tinymlsec.errors import RunFolderError
 from tinymlsec.evidence import Evidence
-from tinymlsec.records import SCHEMA_VERSION
+from tinymlsec.records import SCHEMA_VERSION, VerdictKind
 from tinymlsec.run_record import RunRecord
 
 R = TypeVar("R", RunRecord, Evidence)
 
-_LEFT_OVER = re.compile(r"\.write-probe|\.run\.json\.\d+\.tmp")
+_LEFT_OVER = re.compile(r"\.lock|\.write-probe|\.run\.json\.\d+\.tmp")
 """What a run that was killed before its first record was whole may leave behind."""
 
 MAX_RECORD_BYTES = 32 * 2**20
 MAX_EVIDENCE_BYTES = 64 * 2**20
 MAX_DEPTH = 64
 """Deepest nesting of a record; beyond it, writers of JSON give up one after the other."""
-RUN_FILE, EVIDENCE_FILE, ARTIFACTS = "run.json", "evidence.jsonl", "artifacts"
+RUN_FILE, EVIDENCE_FILE, ARTIFACTS, LOCK_FILE = "run.json", "evidence.jsonl", "artifacts", ".lock"
 
 
 def canonical(value: Any) -> bytes:
@@ -112,6 +114,31 @@ class RunStore:
             ) from error  # fmt: skip
         return made
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the lock goes with the process, however it ends.
+
+        Raises:
+            RunFolderError: another process is writing this run.
+        """
+        path = self.folder / LOCK_FILE
+        try:
+            stream = path.open("ab")
+        except OSError as error:
+            raise RunFolderError("the run folder cannot be written", found=f"{path}: {error.strerror}") from error
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunFolderError(
+                    "another process is writing this run", found=str(self.folder),
+                    next_step="wait until it has ended, or choose another -o RUN_DIR",
+                ) from error  # fmt: skip
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
     def discard_if_empty(self) -> None:
         """Remove a folder in which nothing was recorded."""
         if self.folder.is_dir() and not any(self.folder.iterdir()):
@@ -171,7 +198,10 @@ class RunStore:
                     f"{place} is evidence of another target", found=f"target {evidence.target_digest[:12]}",
                     expected=f"target {str(target_digest)[:12]}, as in {RUN_FILE}", next_step=_EDITED,
                 )  # fmt: skip
-            found.setdefault(evidence.key, evidence)
+            earlier = found.get(evidence.key)
+            if earlier is None or earlier.verdict.kind is VerdictKind.SKIPPED:  # a resumed run may have run it since
+                found.pop(evidence.key, None)
+                found[evidence.key] = evidence
         return list(found.values())
 
     def repair_tail(self) -> None:

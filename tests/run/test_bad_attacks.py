@@ -14,7 +14,7 @@ import pytest
 from tinymlsec import registry
 from tinymlsec.assessment import Options, Sources, assess, read_run
 from tinymlsec.cli.assess import EXIT_NOTHING_RAN, exit_code
-from tinymlsec.errors import RunFolderError
+from tinymlsec.errors import CapabilityMissing, RunFolderError
 from tinymlsec.evidence import Observation
 from tinymlsec.examples import digits_model
 from tinymlsec.records import Basis, Verdict, VerdictKind
@@ -99,3 +99,32 @@ def test_what_the_budget_stopped_before_its_first_inference_did_not_run() -> Non
     assert (evidence.inferences, evidence.basis, result.ran) == (0, Basis.DECLARED, 0)
     assert coverage_of(result.run, result.evidence).ran == 0
     assert exit_code(result, "none") == EXIT_NOTHING_RAN
+
+
+def test_what_was_skipped_is_tried_again_on_resume(tmp_path: Path) -> None:
+    missing = [True]
+
+    def now_and_then() -> Observation:
+        if missing[0]:
+            raise CapabilityMissing("an extra is missing")
+        return seen({})
+
+    attacks, sources = registry_of(now_and_then), Sources(digits_model())
+    first = assess(sources, tmp_path / "run", registry=attacks)
+    assert first.evidence[0].verdict.kind is VerdictKind.SKIPPED
+    missing[0] = False
+    again = assess(sources, tmp_path / "run", Options(resume=True), registry=attacks)
+    assert [e.verdict.kind for e in again.evidence] == [VerdictKind.VULNERABLE]
+    assert [e.verdict.kind for e in read_run(tmp_path / "run").evidence] == [VerdictKind.VULNERABLE]
+
+
+def test_two_processes_do_not_write_one_run(tmp_path: Path) -> None:
+    def meddle() -> Observation:
+        with pytest.raises(RunFolderError, match="another process"):
+            assess(sources, tmp_path / "run", Options(resume=True), registry=attacks)
+        return seen({})
+
+    attacks, sources = registry_of(meddle), Sources(digits_model())
+    result = assess(sources, tmp_path / "run", registry=attacks)
+    assert result.evidence[0].verdict.kind is VerdictKind.VULNERABLE
+    assert not (tmp_path / "run" / ".lock").exists()

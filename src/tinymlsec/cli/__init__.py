@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from tinymlsec.cli import assess, demo, doctor, explain, init, listing, report, scan
+from tinymlsec.cli.interrupted import RunInterrupted
 from tinymlsec.errors import TinymlsecError
 
 EXIT_INTERRUPTED, EXIT_INTERNAL = 130, 70
@@ -60,8 +61,15 @@ def main(arguments: list[str] | None = None) -> None:
         # Words of files from strangers stand in it: none of their control characters reaches the terminal.
         typer.echo("\n".join(plain(line, 2000) for line in f"error: {error}".split("\n")), err=True)
         sys.exit(error.exit_code)
+    except RunInterrupted as interrupted:
+        typer.echo(f"interrupted; the same command with -o {interrupted} --resume goes on", err=True)
+        sys.exit(EXIT_INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
+    except SystemExit as ended:
+        # The option parser makes exit 1 of a closed pipe, after wrapping the streams; 1 would look like findings.
+        closed = type(sys.stdout).__name__ == "PacifyFlushWrapper"
+        sys.exit(0 if closed else ended.code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; nothing more to say
         sys.exit(0)
@@ -74,5 +82,5 @@ def main(arguments: list[str] | None = None) -> None:
         show()
         sys.exit(int(getattr(error, "exit_code", 2)))
     if code == EXIT_INTERRUPTED:
-        typer.echo("interrupted; the same command with -o RUN_DIR --resume goes on", err=True)
+        typer.echo("interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinymlsec.cli.interrupted import RunInterrupted
 from tinymlsec.registry import EffortLevel
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ def assess(
     )
     if not quiet and (model or device):
         console().print(f"tinymlsec: assessing {model or device}")
-    with progress_bar(quiet=quiet) as progress:
-        result = run(sources, folder, options, progress=progress, on_evidence=None if quiet else say_evidence)
+    try:
+        with progress_bar(quiet=quiet) as progress:
+            result = run(sources, folder, options, progress=progress, on_evidence=None if quiet else say_evidence)
+    except KeyboardInterrupt:
+        raise RunInterrupted(str(folder)) from None
     reports = write_assessment(result, folder, wanted)
     if not quiet:
         say_summary(result, reports)

@@ -74,6 +74,28 @@ class UnsupportedModelError(ModelFileError):
     """A valid file that asks for something we do not do; the message names it and what still works."""
 
 
+class FirmwareError(InputError):
+    """A firmware image that cannot be read.
+
+    Args:
+        message: what is wrong with it.
+        offset: byte offset in the file at which it was noticed; None where the file as a whole is meant.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        offset: int | None = None,
+        found: str | None = None,
+        expected: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        self.offset = offset
+        where = "" if offset is None else f" (file offset 0x{offset:x})"
+        super().__init__(message + where, found=found, expected=expected, next_step=next_step)
+
+
 class DataError(InputError):
     """A data file whose content does not fit the model."""
 
@@ -88,6 +110,14 @@ class DeploymentError(InputError):
 
 class RunFolderError(InputError):
     """A run folder that cannot be written, or was changed by hand."""
+
+
+class ToolchainError(InputError):
+    """No compiler for what is to be built, or one that does not answer."""
+
+
+class BuildError(ToolchainError):
+    """A compiler refused the sources; the message has the first lines of what it said."""
 
 
 class PluginError(InputError):

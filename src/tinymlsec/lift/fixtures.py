@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymlsec.cache_folder import cache_folder
 from tinymlsec.target.tflite.limits import MAX_FILE_BYTES
 
 CODE_VERSION = 1
@@ -83,14 +83,6 @@ def recipe_for(name: str, model: bytes, data: tuple[NDArray[np.generic], ...], c
     """
     plain = asdict(config) if is_dataclass(config) and not isinstance(config, type) else dict(config)
     return Recipe(name, hashlib.sha256(model).hexdigest(), data_digest(*data), plain, seed)
-
-
-def cache_folder() -> Path:
-    """Where fixtures lie: TINYMLSEC_CACHE, else XDG_CACHE_HOME/tinymlsec, else .cache/tinymlsec in the home folder."""
-    if own := os.environ.get("TINYMLSEC_CACHE"):
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "tinymlsec"
 
 
 def cached(recipe: Recipe, make: Callable[[], Fixture], folder: Path | None = None) -> Fixture:

@@ -1,0 +1,125 @@
+"""Runs a compiler on some files, in a folder of its own, for a limited time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tinymlsec.cache_folder import cache_folder
+from tinymlsec.emulate.compilers import Toolchain
+from tinymlsec.errors import BuildError
+
+TIMEOUT_SECONDS = 300.0
+"""For one call of a compiler. The first for a target takes seconds, a model with large weights about one."""
+MAX_FILES = 4096
+MAX_SOURCE_BYTES = 256 << 20
+LOG_BYTES = 64 << 10
+SHOWN_LINES = 12
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
+_NAME = re.compile(rf"{_PART}(/{_PART})*")
+_KEPT = ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+def check_files(files: Mapping[str, str]) -> None:
+    """Refuses files that cannot be laid out in a folder.
+
+    Raises:
+        BuildError: too many or too large, or a name that is no plain relative path.
+    """
+    if len(files) > MAX_FILES:
+        raise BuildError("too many source files", found=str(len(files)), expected=f"<= {MAX_FILES}")
+    size = sum(map(len, files.values()))
+    if size > MAX_SOURCE_BYTES:
+        raise BuildError("the sources are too large", found=f"{size} characters", expected=f"<= {MAX_SOURCE_BYTES}")
+    for name in files:
+        if len(name) > 200 or not _NAME.fullmatch(name):
+            raise BuildError(
+                f"{name[:100]!r} is no name for a source file", expected="letters, digits and _.+- in relative folders"
+            )
+
+
+@contextmanager
+def laid_out(files: Mapping[str, str]) -> Iterator[Path]:
+    """A temporary folder with the files in it."""
+    with tempfile.TemporaryDirectory(prefix="tinymlsec-build-") as name:
+        folder = Path(name).resolve()
+        for path, text in files.items():
+            place = folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8", newline="\n")
+        yield folder
+
+
+def run_compiler(toolchain: Toolchain, arguments: Sequence[str], folder: Path, timeout: float) -> None:
+    """Calls the compiler in a folder.
+
+    Raises:
+        BuildError: it refused (with the first lines of what it said) or took too long.
+    """
+    log = folder / ".log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(  # noqa: S603
+            [*toolchain.command, *arguments],
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise BuildError(f"{toolchain.title} did not finish within {timeout:g} s") from None
+        finally:
+            _end(process)
+    if code != 0:
+        raise BuildError(f"{toolchain.title} refuses the sources", found=_first_lines(log, folder))
+
+
+def zig_folder() -> Path:
+    """Where zig keeps its runtime library, built once for each target."""
+    return cache_folder() / "zig"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Only what a compiler needs: CPATH, SOURCE_DATE_EPOCH and the like of a user would change what is built."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    shared = zig_folder()
+    try:
+        shared.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        shared = folder / ".zig-global"
+    return kept | {
+        "LC_ALL": "C",
+        "SOURCE_DATE_EPOCH": "0",
+        "ZIG_GLOBAL_CACHE_DIR": str(shared),
+        "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig"),  # objects go with the folder: builds are cached as a whole
+    }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the compiler with all that it started."""
+    if process.poll() is None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _first_lines(log: Path, folder: Path) -> str:
+    """What the compiler said, from its first error on."""
+    with log.open("rb") as file:
+        text = file.read(LOG_BYTES).decode(errors="replace").replace(f"{folder}/", "")
+    lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
+    first = next((number for number, line in enumerate(lines) if "error" in line), 0)
+    shown = lines[first : first + SHOWN_LINES]
+    more = len(lines) - first - len(shown)
+    return "\n    ".join(shown + ([f"... {more} more lines"] if more > 0 else [])) or "no message"

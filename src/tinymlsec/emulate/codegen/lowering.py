@@ -64,6 +64,8 @@ class Lowered:
     pixel: str = ""
     """Body of ``tms_pix_<nnn>(int32_t y, int32_t x, int32_t c0, int32_t c1)``: one output pixel, channels c0 to c1 - 1.
     Empty for operators without one."""
+    pixels: tuple[int, int, int] = (0, 0, 0)
+    """How many y, x and channels ``tms_pix_<nnn>`` takes. The layer's loops are made from it: `body` stays empty."""
     alias: int | None = None
     """Input whose memory output 0 shares where that is possible (RESHAPE): `body`, a copy, is then left out."""
     in_place: tuple[int, ...] = ()

@@ -1,0 +1,21 @@
+#include "dense.h"
+
+#include "dot.h"
+
+static uint32_t tms_shifted_dot(const tms_dense *p, const int8_t *x, const int8_t *w) {
+    uint32_t sum = 0;
+    for (int32_t i = 0; i < p->depth; ++i) {
+        sum += (uint32_t)((x[i] + p->offset) * (w[i] + p->weights_offset));
+    }
+    return sum;
+}
+
+void tms_dense_row(const tms_dense *p, const int8_t *x, int8_t *y, int32_t row, int32_t c0, int32_t c1) {
+    const int8_t *codes = x + row * p->depth;
+    for (int32_t c = c0; c < c1; ++c) {
+        const int8_t *weights = p->weights + c * p->depth;
+        const uint32_t sum = p->weights_offset ? tms_shifted_dot(p, codes, weights)
+                                               : tms_dot(0, codes, weights, p->depth, p->offset);
+        y[row * p->units + c] = tms_code(&p->r, sum, c);
+    }
+}

@@ -1,0 +1,41 @@
+/* Moving bytes without a C library, and what compilers call things. */
+#ifndef TMS_MEMORY_KERNELS_H
+#define TMS_MEMORY_KERNELS_H
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define TMS_ALIGNED(n) __attribute__((aligned(n)))
+#define TMS_WEAK __attribute__((weak))
+#if defined(__clang__)
+#define TMS_LAYER __attribute__((noinline))
+#else
+#define TMS_LAYER __attribute__((noipa))
+#endif
+#else
+#define TMS_ALIGNED(n) _Alignas(n)
+#define TMS_WEAK
+#define TMS_LAYER
+#endif
+
+/* The two do not overlap, or are the same. */
+static inline void tms_copy(void *to, const void *from, uint32_t bytes) {
+#if defined(__GNUC__)
+    if (to != from) __builtin_memcpy(to, from, bytes);
+#else
+    uint8_t *d = (uint8_t *)to;
+    const uint8_t *s = (const uint8_t *)from;
+    for (uint32_t i = 0; i < bytes; ++i) d[i] = s[i];
+#endif
+}
+
+static inline void tms_fill(void *to, int value, uint32_t bytes) {
+#if defined(__GNUC__)
+    __builtin_memset(to, value, bytes);
+#else
+    uint8_t *d = (uint8_t *)to;
+    for (uint32_t i = 0; i < bytes; ++i) d[i] = (uint8_t)value;
+#endif
+}
+
+#endif

@@ -253,7 +253,7 @@ def _calls(part: Part) -> str:
 
 
 def _reset(whole: Whole) -> str:
-    fills = "".join(f"    tms_fill({v.pointer}, {v.fill}, {v.bytes});\n" for v in whole.variables)
+    fills = "".join(f"    tms_fill_bytes({v.pointer}, {v.fill}, {v.bytes});\n" for v in whole.variables)
     inits = "".join(_calls(part) for part in whole.parts[1:])
     return f"void tms_reset(void) {{\n{fills}{inits}}}\n\nvoid tms_init(void) {{\n    tms_reset();\n}}\n"
 
@@ -261,10 +261,10 @@ def _reset(whole: Whole) -> str:
 def _run(whole: Whole) -> str:
     return f"""int tms_infer(const void *const in[], void *const out[]) {{
     for (uint32_t k = 0; in && k < TMS_INPUTS; ++k) {{
-        if (in[k]) tms_copy(tms_input[k], in[k], tms_input_bytes[k]);
+        if (in[k]) tms_move_bytes(tms_input[k], in[k], tms_input_bytes[k]);
     }}
 {_calls(whole.parts[0])}    for (uint32_t k = 0; out && k < TMS_OUTPUTS; ++k) {{
-        if (out[k]) tms_copy(out[k], tms_output[k], tms_output_bytes[k]);
+        if (out[k]) tms_move_bytes(out[k], tms_output[k], tms_output_bytes[k]);
     }}
     return 0;
 }}

@@ -69,7 +69,8 @@ def window(place: Place, size: tuple[int, int], dilation: tuple[int, int], chann
     expected = [image[0], axes[0][0], axes[1][0], channels]
     if output != expected:
         raise place.unsupported(f"output {output} where {expected} is computed")
-    return Geometry(*image, *output[1:], *size, *stride, *dilation, *(ahead for _, ahead in axes))
+    numbers: tuple[int, ...] = (*image, *output[1:], *size, *stride, *dilation, *(ahead for _, ahead in axes))
+    return Geometry(*numbers)
 
 
 def axis(size: int, taps: int, stride: int, dilation: int, *, same: bool) -> tuple[int, int]:

@@ -5,7 +5,8 @@
 /* Where the window of one output pixel lies. */
 typedef struct {
     tms_taps v, h;
-    const int8_t *first;
+    const int8_t *image;
+    int32_t first; /* of the tap at the top left, which may lie outside */
 } tms_view;
 
 static uint32_t tms_channel(const tms_depthwise *p, const tms_view *s, int32_t c) {
@@ -14,7 +15,8 @@ static uint32_t tms_channel(const tms_depthwise *p, const tms_view *s, int32_t c
     uint32_t sum = 0;
     for (int32_t ky = s->v.from; ky < s->v.to; ++ky) {
         for (int32_t kx = s->h.from; kx < s->h.to; ++kx) {
-            const int8_t *x = s->first + (ky * g->dilation_h * g->in_w + kx * g->dilation_w) * g->in_c + from;
+            const int32_t place = ky * g->dilation_h * g->in_w + kx * g->dilation_w;
+            const int8_t *x = s->image + (s->first + place * g->in_c + from);
             sum += (uint32_t)((*x + p->offset) * p->weights[(ky * g->k_w + kx) * g->out_c + c]);
         }
     }
@@ -25,7 +27,8 @@ static void tms_channels(const tms_depthwise *p, const tms_view *s, int32_t c, u
     const tms_geometry *g = &p->g;
     for (int32_t k = 0; k < TMS_COLUMNS; ++k) sums[k] = 0;
     for (int32_t ky = s->v.from; ky < s->v.to; ++ky) {
-        const int8_t *x = s->first + (ky * g->dilation_h * g->in_w + s->h.from * g->dilation_w) * g->in_c + c;
+        const int32_t place = ky * g->dilation_h * g->in_w + s->h.from * g->dilation_w;
+        const int8_t *x = s->image + (s->first + place * g->in_c + c);
         const int8_t *w = p->weights + (ky * g->k_w + s->h.from) * g->out_c + c;
         for (int32_t kx = s->h.from; kx < s->h.to; ++kx) {
             tms_columns(sums, x, w, p->offset);
@@ -44,7 +47,8 @@ void tms_depthwise_pixel(const tms_depthwise *p, const int8_t *x, int8_t *y, int
     tms_view s;
     s.v = tms_inside(top, g->in_h, g->k_h, g->dilation_h);
     s.h = tms_inside(left, g->in_w, g->k_w, g->dilation_w);
-    s.first = x + ((image * g->in_h + top) * g->in_w + left) * g->in_c;
+    s.image = x;
+    s.first = ((image * g->in_h + top) * g->in_w + left) * g->in_c;
 
     int32_t c = c0;
     for (; p->multiplier == 1 && c + TMS_COLUMNS <= c1; c += TMS_COLUMNS) {

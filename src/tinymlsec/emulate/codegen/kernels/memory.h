@@ -19,7 +19,7 @@
 #endif
 
 /* The two do not overlap, or are the same. */
-static inline void tms_copy(void *to, const void *from, uint32_t bytes) {
+static inline void tms_move_bytes(void *to, const void *from, uint32_t bytes) {
 #if defined(__GNUC__)
     if (to != from) __builtin_memcpy(to, from, bytes);
 #else
@@ -29,7 +29,7 @@ static inline void tms_copy(void *to, const void *from, uint32_t bytes) {
 #endif
 }
 
-static inline void tms_fill(void *to, int value, uint32_t bytes) {
+static inline void tms_fill_bytes(void *to, int value, uint32_t bytes) {
 #if defined(__GNUC__)
     __builtin_memset(to, value, bytes);
 #else

@@ -1,0 +1,73 @@
+"""ELF files: every offset and count is checked by our own code before it is used."""
+
+from __future__ import annotations
+
+from tinymlsec.target.firmware.elf_header import read_header
+from tinymlsec.target.firmware.elf_notes import build_id, producer
+from tinymlsec.target.firmware.elf_sections import Sections, read_sections
+from tinymlsec.target.firmware.elf_segments import code_ranges, read_segments
+from tinymlsec.target.firmware.elf_symbols import by_name, read_symbols
+from tinymlsec.target.firmware.image import FirmwareImage, Segment
+from tinymlsec.target.firmware.line_bytes import Damaged
+from tinymlsec.target.firmware.lines import DebugSections, LineTable
+from tinymlsec.target.firmware.vectors import SYMBOL_NAMES, vector_table
+
+MAGIC = b"\x7fELF"
+
+
+def read_elf(data: bytes, machine: str | None = None) -> FirmwareImage:
+    """Image of a linked ELF file for Arm or RV32.
+
+    Args:
+        data: the whole file.
+        machine: what the file has to be for; None for any that we know.
+
+    Raises:
+        FirmwareError: it is for another machine, no executable, truncated or damaged.
+    """
+    header = read_header(data, machine)
+    segments, notes = read_segments(data, header)
+    found = read_sections(data, header)
+    symbols = read_symbols(found, header.machine)
+    named = by_name(symbols)
+    arm = header.machine == "arm"
+    vectors = vector_table(segments, found.sections, [named.get(name) for name in SYMBOL_NAMES]) if arm else None
+    return FirmwareImage(
+        kind="elf",
+        machine=header.machine,
+        entry=header.entry & ~1,
+        segments=segments,
+        symbols=named,
+        all_symbols=symbols,
+        sections=found.sections,
+        vectors=vectors,
+        build_id=build_id(found),
+        producer=producer(found),
+        notes=notes,
+        lines=_lines(found, segments, header.machine),
+    )
+
+
+def _lines(found: Sections, segments: tuple[Segment, ...], machine: str) -> LineTable:
+    ranges = code_ranges(segments)
+    if not len(ranges):  # no segment is marked as code
+        code = tuple((s.virtual_address, s.virtual_end) for s in segments)
+    else:
+        code = tuple((int(start), int(end)) for start, end in ranges)
+    # At address 0 of an Arm image lies the vector table, so a function there is one that the linker dropped.
+    at_zero = machine != "arm" and any(start == 0 for start, _ in code)
+    return LineTable(lambda: _debug_sections(found), code, at_zero)
+
+
+def _debug_sections(found: Sections) -> DebugSections:
+    notes: list[str] = []
+
+    def content(name: str) -> bytes:
+        try:
+            return found.unpacked(name)
+        except Damaged as error:
+            notes.append(f"{error}: source lines are missing")
+            return b""
+
+    line, line_strings, strings = (content(name) for name in (".debug_line", ".debug_line_str", ".debug_str"))
+    return DebugSections(line, line_strings, strings, tuple(notes))

@@ -45,14 +45,13 @@ def files(whole: Whole) -> dict[str, str]:
     """All files by relative path."""
     stems = sorted({stem for part in whole.parts for lowered in part.lowered for stem in lowered.kernels})
     kernels = kernel_files(stems, whole.style)
-    includes = "".join(f'#include "kernels/{stem}.h"\n' for stem in stems)
     own = {
         "tms_model.h": _header(whole),
         "tms_memory.h": _memory(whole),
         "tms_tables.h": _declarations(whole.tables),
         "tms_tables.c": _definitions(whole.tables),
-        "tms_pixels.c": _pixels(whole, includes),
-        "tms_model.c": _layers(whole, includes),
+        "tms_pixels.c": _pixels(whole),
+        "tms_model.c": _layers(whole),
     }
     return {**own, **kernels}
 
@@ -161,9 +160,16 @@ def _definitions(tables: Iterable[Table]) -> str:
     return "\n".join(parts)
 
 
-def _pixels(whole: Whole, includes: str) -> str:
+def _includes(whole: Whole, *, pixels: bool) -> str:
+    """Headers of the kernels that pixel functions, or the layers themselves, call."""
+    every = (lowered for part in whole.parts for lowered in part.lowered)
+    stems = sorted({stem for lowered in every if bool(lowered.pixel) is pixels for stem in lowered.kernels})
+    return "".join(f'#include "kernels/{stem}.h"\n' for stem in stems)
+
+
+def _pixels(whole: Whole) -> str:
     """Apart from the layers that call them, so that no compiler merges the two."""
-    parts = [f'{HEAD}#include "tms_memory.h"\n#include "tms_tables.h"\n{includes}\n']
+    parts = [f'{HEAD}#include "tms_memory.h"\n#include "tms_tables.h"\n{_includes(whole, pixels=True)}\n']
     for part in whole.parts:
         for where, lowered in zip(part.places, part.lowered, strict=True):
             if lowered.pixel:
@@ -184,11 +190,11 @@ def _statics(lowered: Lowered) -> str:
     return f"{lowered.statics.strip()}\n\n" if lowered.statics.strip() else ""
 
 
-def _layers(whole: Whole, includes: str) -> str:
+def _layers(whole: Whole) -> str:
     main = whole.parts[0].graph
     parts = [
         f'{HEAD}#include "tms_model.h"\n#include "tms_memory.h"\n#include "tms_tables.h"\n'
-        f'#include "kernels/memory.h"\n{includes}\n'
+        f'#include "kernels/memory.h"\n{_includes(whole, pixels=False)}\n'
         f"TMS_ALIGNED(16) uint8_t tms_arena[TMS_ARENA_BYTES];\n",
         *(f"TMS_ALIGNED(16) uint8_t {v.pointer}[{max(v.bytes, 1)}];\n" for v in whole.variables),
         _ports("input", main, main.inputs),

@@ -29,6 +29,6 @@ void tms_conv_pixel(const tms_conv *p, const int8_t *x, int8_t *y, int32_t row, 
                 weights += p->group_in;
             }
         }
-        out[c] = tms_code(&p->r, sum, c);
+        out[c] = tms_output_code(&p->r, sum, c);
     }
 }

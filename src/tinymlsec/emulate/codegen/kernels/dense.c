@@ -16,6 +16,6 @@ void tms_dense_row(const tms_dense *p, const int8_t *x, int8_t *y, int32_t row, 
         const int8_t *weights = p->weights + c * p->depth;
         const uint32_t sum = p->weights_offset ? tms_shifted_dot(p, codes, weights)
                                                : tms_dot(0, codes, weights, p->depth, p->offset);
-        y[row * p->units + c] = tms_code(&p->r, sum, c);
+        y[row * p->units + c] = tms_output_code(&p->r, sum, c);
     }
 }

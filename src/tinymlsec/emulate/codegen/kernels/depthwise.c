@@ -54,7 +54,7 @@ void tms_depthwise_pixel(const tms_depthwise *p, const int8_t *x, int8_t *y, int
     for (; p->multiplier == 1 && c + TMS_COLUMNS <= c1; c += TMS_COLUMNS) {
         uint32_t sums[TMS_COLUMNS];
         tms_channels(p, &s, c, sums);
-        for (int32_t k = 0; k < TMS_COLUMNS; ++k) out[c + k] = tms_code(&p->r, sums[k], c + k);
+        for (int32_t k = 0; k < TMS_COLUMNS; ++k) out[c + k] = tms_output_code(&p->r, sums[k], c + k);
     }
-    for (; c < c1; ++c) out[c] = tms_code(&p->r, tms_channel(p, &s, c), c);
+    for (; c < c1; ++c) out[c] = tms_output_code(&p->r, tms_channel(p, &s, c), c);
 }

@@ -12,7 +12,7 @@ typedef struct {
     int32_t offset, low, high;
 } tms_requantize;
 
-static inline int8_t tms_code(const tms_requantize *r, uint32_t sum, int32_t channel) {
+static inline int8_t tms_output_code(const tms_requantize *r, uint32_t sum, int32_t channel) {
     const int32_t at = channel * r->step;
     if (r->bias) sum += (uint32_t)r->bias[channel];
     const int32_t scaled = tms_rescale((int32_t)sum, r->multiplier[at], r->shift[at]);

@@ -15,10 +15,11 @@ from tinymlsec.records import Record
 MAX_BUFFER_BYTES = 4 << 20
 """Largest input or output; no microcontroller has such a RAM."""
 MAX_REGION_BYTES = 64 << 20
+MAX_PERIPHERAL_BYTES = 1 << 30
 MAX_ENTRIES = 64
 """Most stubs, sinks or regions of one description."""
 
-_PLACE = re.compile(r"^(?P<name>[A-Za-z_.$][\w.$:]{0,499})(?:\+(?P<offset>0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9}))?$")
+_PLACE = re.compile(r"^(?P<name>[A-Za-z_.$(][\w.$:~() ]{0,499})(?:\+(?P<offset>0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9}))?$")
 _NUMBER = re.compile(r"^(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})$")
 
 
@@ -168,7 +169,7 @@ class SysTick(Record):
 class Register(Record):
     """One word of a peripheral that reads as something else than the rest."""
 
-    offset: Annotated[int, Field(ge=0, lt=MAX_REGION_BYTES, multiple_of=4)]
+    offset: Annotated[int, Field(ge=0, lt=MAX_PERIPHERAL_BYTES, multiple_of=4)]
     """Offset from the peripheral's address in bytes."""
     reads: Word
     """Value of a read."""
@@ -181,10 +182,11 @@ class Peripheral(Record):
     """What to call it."""
     address: Word
     """First byte; a multiple of 4096."""
-    size: Annotated[int, Field(ge=4096, le=MAX_REGION_BYTES, multiple_of=4096)] = 4096
+    size: Annotated[int, Field(ge=4096, le=MAX_PERIPHERAL_BYTES, multiple_of=4096)] = 4096
     """Bytes."""
-    reads: Word = 0
-    """Value of a read of any word that `register` does not name."""
+    reads: Word | Literal["written", "either"] = 0
+    """What a word reads as that `register` does not name: a value; "written": what was written last, 0 at first;
+    "either": 0 and all ones in turn when it is read again and again, which ends most waits for a flag."""
     register_values: Annotated[tuple[Register, ...], Field(max_length=MAX_ENTRIES)] = Field(
         default=(), alias="register"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from tinymlsec.emulate.foreign.description import DescriptionError
 from tinymlsec.emulate.foreign.description_sections import split_place
 
 if TYPE_CHECKING:
-    from tinymlsec.target.firmware import FirmwareImage
+    from tinymlsec.target.firmware.image import FirmwareImage, Symbol
 
 MAX_COMPARED = 20_000
 """Symbols that a missing one is compared with; difflib takes about a second for so many."""
@@ -31,44 +30,34 @@ def resolve(place: int | str, image: FirmwareImage, role: str) -> int:
     if isinstance(place, int):
         return place
     name, offset = split_place(place)
-    return image.symbols[symbol_name(name, image, role)].address + offset
+    return find_symbol(name, image, role).address + offset
 
 
-def symbol_name(name: str, image: FirmwareImage, role: str) -> str:
-    """The name in the symbol table that a user's name means.
+def find_symbol(name: str, image: FirmwareImage, role: str) -> Symbol:
+    """The symbol that a user's name means: the name as the file has it, or a C++ name without its parameters.
 
     Raises:
         DescriptionError: see `resolve`.
     """
-    if name in image.symbols:
-        return name
-    fits = cpp_matches(name, image.symbols)
+    found = image.symbols.get(name)
+    if found is not None:
+        return found
+    fits = {symbol.address: symbol for symbol in image.all_symbols if _plain(symbol.short) == _plain(name)}
     if len(fits) == 1:
-        return fits[0]
+        return next(iter(fits.values()))
     if fits:
         raise DescriptionError(
             f"{role}: {name!r} fits several symbols",
-            found=", ".join(fits[:6]),
+            found=", ".join(symbol.name[:200] for symbol in list(fits.values())[:6]),
             expected="one symbol",
-            next_step="give the full (mangled) name of the one you mean",
+            next_step="give the full (mangled) name of the one you mean, or its address",
         )
     raise _missing(name, image, role)
 
 
-def cpp_matches(name: str, symbols: Iterable[str]) -> list[str]:
-    """Symbols that are the C++ function or variable of that qualified name, whatever it takes.
-
-    >>> cpp_matches("Model::run", ["_ZN5Model3runE4Span", "_ZN5Model5resetEv", "main"])
-    ['_ZN5Model3runE4Span']
-    """
-    parts = name.split("::")
-    if not all(re.fullmatch(r"[A-Za-z_]\w{0,199}", part) for part in parts):
-        return []
-    coded = "".join(f"{len(part)}{part}" for part in parts)
-    # 12_GLOBAL__N_1 is an anonymous namespace: invisible in the source, so it may be left out.
-    pattern = rf"_ZL?{coded}" if len(parts) == 1 else rf"_ZNK?(?:12_GLOBAL__N_1)?{coded}E"
-    compiled = re.compile(pattern)
-    return sorted(symbol for symbol in symbols if len(symbol) < 1000 and compiled.match(symbol))
+def _plain(name: str) -> str:
+    """Anonymous namespaces are invisible in the source, so they may be left out."""
+    return name.replace("(anonymous namespace)::", "")
 
 
 def near_matches(name: str, symbols: Iterable[str]) -> list[str]:
@@ -89,7 +78,7 @@ def _missing(name: str, image: FirmwareImage, role: str) -> DescriptionError:
             expected="an address, such as 0x08001234",
             next_step="`tinymlsec doctor --firmware ELF` finds what it can without symbols",
         )
-    close = near_matches(name, image.symbols)
+    close = near_matches(name, [*image.symbols, *{symbol.short for symbol in image.symbols.values()}])
     return DescriptionError(
         f"{role}: there is no symbol {name!r}",
         found=f"{len(image.symbols)} other symbols",

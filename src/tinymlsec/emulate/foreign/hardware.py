@@ -1,0 +1,66 @@
+"""What stands in for the hardware around a core, as plain data that goes to the emulator's worker process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class StubbedFunction:
+    """A function that returns at once."""
+
+    address: int
+    value: int
+
+
+@dataclass(frozen=True)
+class SinkFunction:
+    """A function whose text is collected, and which returns at once."""
+
+    name: str
+    address: int
+    takes: Literal["char", "buffer"]
+    argument: int
+    value: int
+
+
+@dataclass(frozen=True)
+class SinkRegister:
+    """A register whose writes are collected."""
+
+    name: str
+    address: int
+
+
+@dataclass(frozen=True)
+class RegisterBlock:
+    """Registers of a peripheral."""
+
+    name: str
+    address: int
+    size: int
+    reads: int | Literal["written", "either"]
+    values: tuple[tuple[int, int], ...] = ()
+    """(offset, value) of words with a value of their own."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Something that happens every so many instructions."""
+
+    every: int
+    handler: int | None = None
+    counter: int | None = None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """All of it."""
+
+    stubs: tuple[StubbedFunction, ...] = ()
+    sinks: tuple[SinkFunction, ...] = ()
+    registers: tuple[SinkRegister, ...] = ()
+    blocks: tuple[RegisterBlock, ...] = ()
+    clock: Clock | None = None
+    semihosting: bool = False

@@ -1,0 +1,34 @@
+"""Target descriptions of the gadget, as tests start from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+GADGET = """
+core = "cortex-m4"
+boot = { until = "gadget::main_loop" }
+inference = { function = "gadget::classify_frame", returns = 0x51, instructions = 2_000_000 }
+input = { at = "gadget::frame", bytes = 64 }
+output = { at = "gadget::scores", bytes = 10 }
+
+[systick]
+every = 2000
+handler = "SysTick_Handler"
+
+[[uart]]
+name = "console"
+register = 0x40004428
+
+[[peripheral]]
+name = "uart"
+address = 0x40004000
+register = [{ offset = 0x41C, reads = 0x80 }]
+"""
+
+
+def gadget(**changes: Any) -> dict[str, Any]:
+    """The description as data, with keys replaced; None takes a key away."""
+    import tomllib
+
+    data = tomllib.loads(GADGET) | changes
+    return {key: value for key, value in data.items() if value is not None}

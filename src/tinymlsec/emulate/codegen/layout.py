@@ -46,12 +46,9 @@ def firmware_files(
             expected="style plain or unrolled, or a core with the DSP extension, such as Cortex-M4, M7 or M33",
         )  # fmt: skip
     flash, ram = check_fits(program, memory, stack_bytes=stack_bytes)
-    return {
-        **program.files,
-        "tms_boot.c": _text("tms_boot.c"),
-        f"tms_start_{core.machine}.c": _text(f"tms_start_{core.machine}.c"),
-        "link.ld": _linker_script(core, flash, ram, stack_bytes),
-    }
+    own = ["tms_boot.c", f"tms_start_{core.machine}.c", *(["tms_need_dsp.c"] if program.style is Style.DSP else [])]
+    texts = {name: _text(name) for name in own}
+    return {**program.files, **texts, "link.ld": _linker_script(core, flash, ram, stack_bytes)}
 
 
 def check_fits(program: Program, memory: MemoryMap, *, stack_bytes: int = STACK_BYTES) -> tuple[Region, Region]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tinymlsec.target.firmware.elf_header import read_header
+from tinymlsec.target.firmware.elf_header import ElfHeader, read_header
 from tinymlsec.target.firmware.elf_notes import build_id, producer
 from tinymlsec.target.firmware.elf_sections import Sections, read_sections
 from tinymlsec.target.firmware.elf_segments import code_ranges, read_segments
 from tinymlsec.target.firmware.elf_symbols import by_name, read_symbols
-from tinymlsec.target.firmware.image import FirmwareImage, Segment
+from tinymlsec.target.firmware.image import FirmwareImage, Segment, VectorTable
 from tinymlsec.target.firmware.line_bytes import Damaged
 from tinymlsec.target.firmware.lines import DebugSections, LineTable
 from tinymlsec.target.firmware.vectors import SYMBOL_NAMES, vector_table
@@ -35,7 +35,7 @@ def read_elf(data: bytes, machine: str | None = None) -> FirmwareImage:
     return FirmwareImage(
         kind="elf",
         machine=header.machine,
-        entry=header.entry & ~1,
+        entry=_entry(header, segments, vectors),
         segments=segments,
         symbols=named,
         all_symbols=symbols,
@@ -46,6 +46,16 @@ def read_elf(data: bytes, machine: str | None = None) -> FirmwareImage:
         notes=notes,
         lines=_lines(found, segments, header.machine),
     )
+
+
+def _entry(header: ElfHeader, segments: tuple[Segment, ...], vectors: VectorTable | None) -> int | None:
+    """Where execution starts; zero in the header means that it does not say, if no code lies there."""
+    if header.entry:
+        return header.entry & ~1
+    if vectors is not None and vectors.plausible:
+        return vectors.reset
+    at_zero = header.machine != "arm" and any(start == 0 for start, _ in code_ranges(segments).tolist())
+    return 0 if at_zero else None
 
 
 def _lines(found: Sections, segments: tuple[Segment, ...], machine: str) -> LineTable:

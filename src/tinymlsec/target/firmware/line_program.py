@@ -104,6 +104,8 @@ def _run(data: bytes, header: LineHeader, rows: Rows, base: int) -> None:
                 rows.close(len(rows.end), address)
                 address, file, line = 0, 1, 1
             elif kind == _SET_ADDRESS:
+                if at - body < 4:
+                    raise Damaged("an address is shorter than four bytes")
                 address = fixed(data, body, min(at - body, 8), end) & _MASK
             continue
         else:  # columns, basic blocks, prologues, instruction sets, and opcodes of the future: operands are skipped

@@ -1,10 +1,18 @@
 #include "moves.h"
 
-void tms_copy(void *to, const void *from, int32_t bytes) {
-    uint8_t *out = to;
-    const uint8_t *in = from;
-    for (int32_t k = 0; k < bytes; ++k) out[k] = in[k];
+#include "memory.h"
+
+#define SHORT_RUN 8 /* bytes up to which a loop is quicker than a call */
+
+static inline void copy_run(uint8_t *to, const uint8_t *from, int32_t bytes) {
+    if (bytes > SHORT_RUN) {
+        tms_move_bytes(to, from, (uint32_t)bytes);
+    } else {
+        for (int32_t k = 0; k < bytes; ++k) to[k] = from[k];
+    }
 }
+
+void tms_copy(void *to, const void *from, int32_t bytes) { tms_move_bytes(to, from, (uint32_t)bytes); }
 
 void tms_move(void *to, const void *from, const tms_walk *walk) {
     const int32_t rows = tms_walk_rows(walk), runs = walk->size[TMS_OUTER], bytes = walk->size[TMS_OUTER + 1];
@@ -12,7 +20,7 @@ void tms_move(void *to, const void *from, const tms_walk *walk) {
     for (int32_t row = 0; row < rows; ++row) {
         const uint8_t *in = (const uint8_t *)from + tms_walk_offset(walk, walk->first, TMS_OUTER, row);
         uint8_t *out = (uint8_t *)to + tms_walk_offset(walk, walk->second, TMS_OUTER, row);
-        for (int32_t run = 0; run < runs; ++run) tms_copy(out + run * out_step, in + run * in_step, bytes);
+        for (int32_t run = 0; run < runs; ++run) copy_run(out + run * out_step, in + run * in_step, bytes);
     }
 }
 

@@ -1,0 +1,1 @@
+"""A measurement for people: as text, as Markdown and as a picture."""

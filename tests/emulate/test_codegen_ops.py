@@ -121,7 +121,7 @@ def test_every_operator_of_the_lift_becomes_c() -> None:
 
 def test_another_rounding_is_noticed(pool: OraclePool, runner: HostRunner, tmp_path: Path) -> None:
     """The comparison would fail for kernels whose ties go up."""
-    trials = [Trial(("QUANTIZE", "int8"), number, 50, pool) for number in range(8)]
+    trials = [Trial(("QUANTIZE", "int8"), number, 100, pool) for number in range(24)]
     files = bundle([trial.program for trial in trials])
     rounded = "+ ((value & mask) > threshold)"
     assert files["kernels/fixed.h"].count(rounded) == 1

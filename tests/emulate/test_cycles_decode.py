@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-capstone = pytest.importorskip("capstone", reason="needs tinymlsec[firmware]")
+pytest.importorskip("capstone", reason="needs tinymlsec[firmware]")
 
 from tinymlsec.emulate.cycles.decode_arm import arm_decoder
 from tinymlsec.emulate.cycles.decode_riscv import riscv_decoder
@@ -28,6 +28,8 @@ KIND_OF = {
 
 
 def test_riscv_agrees_with_capstone_on_random_bits() -> None:
+    import capstone
+
     engine = capstone.Cs(capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC)
     decode = riscv_decoder()
     kinds = {name: kind for kind, names in KIND_OF.items() for name in names}

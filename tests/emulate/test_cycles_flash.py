@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("ziglang", reason="needs tinymlsec[firmware]")
 
 from emulate.cycles_helper import slow_misses
-
+from tinymlsec.emulate.contract import Region
 from tinymlsec.emulate.cycles.flash_cache import FlashCache, FlashReads
 from tinymlsec.emulate.cycles.flash_timing import FlashTiming, LineCache
 
@@ -20,6 +20,10 @@ def timing(code: LineCache, data: LineCache, line_bytes: int = 8) -> FlashTiming
         {"device": "made", "mhz": 100, "wait_states": 5, "line_bytes": line_bytes, "code": code.model_dump(),
          "data": data.model_dump(), "source": "a test", "confidence": "C"}
     )  # fmt: skip
+
+
+def cache(made: FlashTiming) -> FlashCache:
+    return FlashCache(made.lines_of(Region("flash", BASE, SIZE, "rx")))
 
 
 def made_trace(seed: int, n: int = 20_000) -> list[tuple[int, int, int, int]]:
@@ -54,7 +58,7 @@ def test_equal_to_the_slow_twin(number: int) -> None:
     code, data, line_bytes = GEOMETRIES[number]
     made = timing(code, data, line_bytes)
     rows = made_trace(number)
-    simulated = FlashCache(made, BASE, SIZE)
+    simulated = cache(made)
     columns = np.array(rows, np.int64)
     for piece in np.array_split(columns, 7):
         simulated.feed(*(piece[:, i] for i in range(4)))
@@ -64,7 +68,7 @@ def test_equal_to_the_slow_twin(number: int) -> None:
 
 
 def test_a_loop_that_fits_misses_once_per_line() -> None:
-    simulated = FlashCache(timing(LineCache(lines=128), LineCache(lines=32)), BASE, SIZE)
+    simulated = cache(timing(LineCache(lines=128), LineCache(lines=32)))
     pc = np.tile(BASE + 2 * np.arange(512), 50)
     none = np.zeros_like(pc)
     simulated.feed(pc, none + 2, none, none)
@@ -72,7 +76,7 @@ def test_a_loop_that_fits_misses_once_per_line() -> None:
 
 
 def test_a_loop_one_line_too_long_always_misses() -> None:
-    simulated = FlashCache(timing(LineCache(lines=128), LineCache(lines=32)), BASE, SIZE)
+    simulated = cache(timing(LineCache(lines=128), LineCache(lines=32)))
     pc = np.tile(BASE + 2 * np.arange(516), 50)
     none = np.zeros_like(pc)
     simulated.feed(pc, none + 2, none, none)
@@ -81,7 +85,7 @@ def test_a_loop_one_line_too_long_always_misses() -> None:
 
 def test_weights_read_once_cost_one_line_per_eight_bytes() -> None:
     made = timing(LineCache(lines=128), LineCache(lines=32))
-    simulated = FlashCache(made, BASE, SIZE)
+    simulated = cache(made)
     address = BASE + 0x1000 + np.arange(8000)
     pc = np.full_like(address, BASE)
     simulated.feed(pc, pc * 0 + 2, address, pc * 0 + 1)
@@ -90,7 +94,7 @@ def test_weights_read_once_cost_one_line_per_eight_bytes() -> None:
 
 
 def test_begin_forgets() -> None:
-    simulated = FlashCache(timing(LineCache(lines=4), LineCache(lines=4)), BASE, SIZE)
+    simulated = cache(timing(LineCache(lines=4), LineCache(lines=4)))
     one = np.array([BASE])
     for _ in range(2):
         simulated.begin()
@@ -99,6 +103,6 @@ def test_begin_forgets() -> None:
 
 
 def test_columns_of_different_length_are_refused() -> None:
-    simulated = FlashCache(timing(LineCache(lines=4), LineCache(lines=4)), BASE, SIZE)
+    simulated = cache(timing(LineCache(lines=4), LineCache(lines=4)))
     with pytest.raises(ValueError, match="length"):
         simulated.feed(np.zeros(3), np.zeros(2), np.zeros(3), np.zeros(3))

@@ -7,7 +7,6 @@ import pytest
 pytest.importorskip("capstone", reason="needs tinymlsec[firmware]")
 
 from emulate.cycles_helper import image
-
 from tinymlsec.emulate.cycles import Span, cycle_model
 from tinymlsec.emulate.cycles.instruction import UnknownInstruction
 from tinymlsec.errors import DeviceError

@@ -87,6 +87,22 @@ class Window:
 
 
 @dataclass(frozen=True)
+class FlashLines:
+    """Caches in front of a flash, whose misses a run counts: least recently used lines, two caches of sets and ways."""
+
+    base: int
+    """First address of the flash."""
+    size: int
+    """bytes"""
+    line_bytes: int
+    """Of one read of the array; a power of two."""
+    code: tuple[int, int]
+    """Sets and ways of the cache for instructions; 0 ways: only the line read last is kept."""
+    data: tuple[int, int]
+    """Sets and ways of the cache for data."""
+
+
+@dataclass(frozen=True)
 class Probe:
     """What a run records. Nothing is recorded that is not asked for."""
 
@@ -102,6 +118,8 @@ class Probe:
     """[from, to) addresses of instructions that are recorded; empty for all."""
     counts: bool = False
     """How often each instruction ran (coverage, cycles); cheap, without records."""
+    flash: FlashLines | None = None
+    """Count the lines that are read from the flash array, with caches that are empty when the run begins."""
     limit: int = 1 << 22
     """Most records of one run; more is an error that says so."""
 
@@ -180,6 +198,8 @@ class RunResult:
     """(t,) of `RECORD`"""
     counts: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     """address -> (executed, of these taken or condition failed)"""
+    flash_reads: tuple[int, int] | None = None
+    """Lines read from the flash array, for instructions and for data."""
     fault: EmulationFault | None = None
     detected: int | None = None
     """Code handed to tms_detected."""

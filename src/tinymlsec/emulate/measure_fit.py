@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinymlsec.emulate.codegen.layout import SMALLEST_CODE, SMALLEST_DATA
 from tinymlsec.emulate.codegen.program import Program
 from tinymlsec.emulate.contract import MemoryMap, Region
 from tinymlsec.errors import DeviceError
-
-LEAST_CODE = 1024
-"""Fewer bytes of code than any generated firmware has."""
 
 
 class DoesNotFit(DeviceError):
@@ -23,8 +21,7 @@ class DoesNotFit(DeviceError):
         self.shortages = shortages
         super().__init__(
             f"the model does not fit {device}: " + "; ".join(f"{s.memory} is short by {s.words}" for s in shortages),
-            found="; ".join(f"{s.needs} ({s.needed:,} bytes) for {s.memory}" for s in shortages),
-            expected="; ".join(f"at most {s.has:,} bytes of {s.memory}" for s in shortages),
+            found="; ".join(s.found for s in shortages),
             next_step="choose a device with more memory (tinymlsec list devices) or a smaller model",
         )
 
@@ -39,13 +36,19 @@ class Shortage:
     """What it would have to hold."""
     needed: int
     has: int
-    at_least: bool
+    at_least: bool = False
     """More may be missing: not everything is known before a build."""
 
     @property
     def missing(self) -> int:
         """Bytes."""
         return self.needed - self.has
+
+    @property
+    def found(self) -> str:
+        """What was to go where."""
+        has = f" of {self.has:,} bytes" if self.has else ""
+        return f"{self.needs} ({self.needed:,} bytes) for {self.memory}{has}"
 
     @property
     def words(self) -> str:
@@ -72,10 +75,10 @@ def _largest(regions: list[Region], what: str) -> Region:
 def shortages(program: Program, memory: MemoryMap, stack_bytes: int) -> tuple[Shortage, ...]:
     """What is short before a build; code is not yet known, so flash is compared with the tables alone."""
     flash, ram = main_flash(memory), main_ram(memory)
-    in_ram = program.arena.bytes + program.variables_bytes + stack_bytes
-    in_flash = program.weights_bytes + LEAST_CODE
+    in_ram = program.arena.bytes + program.variables_bytes + stack_bytes + SMALLEST_DATA
+    in_flash = program.weights_bytes + SMALLEST_CODE
     found = (
-        Shortage(f"RAM ({ram.name})", "activation arena, state and stack", in_ram, ram.size, at_least=False),
+        Shortage(f"RAM ({ram.name})", "activation arena, state and stack", in_ram, ram.size),
         Shortage(f"flash ({flash.name})", "weights and some code", in_flash, flash.size, at_least=True),
     )
     return tuple(each for each in found if each.missing > 0)

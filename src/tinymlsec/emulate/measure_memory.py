@@ -48,18 +48,22 @@ def _written(image: FirmwareImage) -> int:
 
 
 def flash_use(image: FirmwareImage, weights: int) -> FlashUse:
-    """Code, constants and first values. Constants inside of executable sections (literals) count as code."""
-    sections = [section for section in _loaded(image) if "n" not in section.flags]
-    code = sum(s.size for s in sections if "x" in s.flags)
-    constants = sum(s.size for s in sections if not set("xw") & set(s.flags))
-    tables = min(weights, constants + code)
-    # a linker script may put constants and code into one section: then the tables are taken out of the code
-    from_code = max(0, tables - constants)
+    """Code by the sizes of functions; what is neither code nor the model's tables are constants and padding."""
+    stored = [section for section in _loaded(image) if "n" not in section.flags]
+    fixed = [(s.address, s.address + s.size) for s in stored if "w" not in s.flags]
+    whole = sum(end - start for start, end in fixed)
+    functions = {
+        symbol.address: symbol.size
+        for symbol in image.all_symbols
+        if symbol.kind == "function" and any(start <= symbol.address < end for start, end in fixed)
+    }
+    code = min(whole, sum(functions.values()))
+    tables = min(weights, whole - code)
     return FlashUse(
-        code=code - from_code,
+        code=code,
         weights=tables,
-        constants=constants - (tables - from_code),
-        initial=sum(s.size for s in sections if "w" in s.flags),
+        constants=whole - code - tables,
+        initial=sum(s.size for s in stored if "w" in s.flags),
     )
 
 
@@ -71,8 +75,8 @@ def check_built(device: str, use: MemoryUse) -> None:
     """
     reserved = use.ram.arena + use.ram.variables + max(use.ram.stack, use.ram.stack_reserved)
     found = (
-        Shortage("RAM", "arena, variables and stack", reserved, use.ram_bytes, at_least=False),
-        Shortage("flash", "the firmware", use.flash.total, use.flash_bytes, at_least=False),
+        Shortage("RAM", "arena, variables and stack", reserved, use.ram_bytes),
+        Shortage("flash", "the firmware", use.flash.total, use.flash_bytes),
     )
     short = tuple(each for each in found if each.missing > 0)
     if short:

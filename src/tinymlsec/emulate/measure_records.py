@@ -67,11 +67,11 @@ class FlashUse(Record):
     """Bytes in flash."""
 
     code: int = Field(ge=0)
-    """Instructions, literals among them and exception tables included."""
+    """Functions, with the literals among their instructions."""
     weights: int = Field(ge=0)
     """Constant tables of the model: weights, biases, multipliers."""
     constants: int = Field(ge=0)
-    """Other constants."""
+    """Other constants, tables of vectors, and padding."""
     initial: int = Field(ge=0)
     """First values of variables."""
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.emulate.cycles.flash_timing import FlashTiming, LineCache
+from tinymlsec.emulate.contract import FlashLines
+from tinymlsec.emulate.cycles.flash_timing import FlashTiming
 
 HERE = Path(__file__).parent
 SOURCES = ("flash_cache.c", "flash_cache.h")
@@ -51,23 +52,21 @@ class FlashReads:
 
 
 class FlashCache:
-    """Simulates the caches of one device's flash. Traces come in pieces, in order.
+    """Simulates the caches in front of one flash. Traces come in pieces, in order.
 
     Args:
-        timing: of the device.
-        base: first address of the flash.
-        size: its bytes.
+        lines: geometry of the caches, and where the flash lies.
     """
 
-    def __init__(self, timing: FlashTiming, base: int, size: int) -> None:
-        shift = timing.line_bytes.bit_length() - 1
+    def __init__(self, lines: FlashLines) -> None:
+        shift = lines.line_bytes.bit_length() - 1
         self._library = _library()
         self._memory: list[ctypes.Array[ctypes.c_uint32]] = []
-        self.state = CFlash(base, size, self._lines(timing.code, shift), self._lines(timing.data, shift))
+        self.state = CFlash(lines.base, lines.size, self._lines(lines.code, shift), self._lines(lines.data, shift))
         self.begin()
 
-    def _lines(self, lines: LineCache, shift: int) -> CLineCache:
-        sets, ways = lines.geometry
+    def _lines(self, geometry: tuple[int, int], shift: int) -> CLineCache:
+        sets, ways = geometry
         tags = (ctypes.c_uint32 * max(1, sets * ways))()
         self._memory.append(tags)  # C keeps the pointer only
         return CLineCache(shift, sets, ways, 0, ctypes.cast(tags, ctypes.POINTER(ctypes.c_uint32)), 0, 0)

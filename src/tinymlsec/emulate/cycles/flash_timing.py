@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tinymlsec.emulate.contract import FlashLines, Region
 from tinymlsec.errors import DeviceError
 from tinymlsec.records import Record
 from tinymlsec.target.device_facts import Words
@@ -60,6 +61,10 @@ class FlashTiming(Record):
     """A: read in the vendor's manual; B: widely quoted; C: from memory, to be checked."""
     note: Words = ""
     """What is not modeled."""
+
+    def lines_of(self, region: Region) -> FlashLines:
+        """What a run must count misses of, for a flash that lies somewhere."""
+        return FlashLines(region.address, region.size, self.line_bytes, self.code.geometry, self.data.geometry)
 
 
 @cache

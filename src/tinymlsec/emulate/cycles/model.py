@@ -83,6 +83,13 @@ class CycleModel:
         costs = self._static(order, image)
         return AddressCycles(order, _run_costs(costs, pairs[:, 0], pairs[:, 1], self._skipped))
 
+    def kinds(self, counts: Counts, image: FirmwareImage) -> dict[str, int]:
+        """How many instructions of each class a run executed."""
+        found: dict[str, int] = {}
+        for instruction in self._decoded(counts, image):
+            found[instruction.kind] = found.get(instruction.kind, 0) + counts[instruction.address][0]
+        return found
+
     @cached_property
     def _skipped(self) -> NDArray[np.float64]:
         skipped = self.table.rules.skipped

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
+
+from numpy.typing import NDArray
 
 from tinymlsec.emulate.codegen.lowering import Place
 
@@ -52,6 +55,18 @@ def geometry(place: Place, *, depthwise: bool = False) -> Geometry:
         raise place.unsupported(f"input of {len(image)} dimensions")
     dilation = (int(place.option("dilation_h_factor", 1)), int(place.option("dilation_w_factor", 1)))
     return window(place, (weights[1], weights[2]), dilation, weights[3] if depthwise else weights[0])
+
+
+def groups(place: Place, g: Geometry, weights: NDArray[Any]) -> tuple[int, int]:
+    """Channels that one group of a convolution reads, and writes.
+
+    Raises:
+        UnsupportedModelError: weights that do not divide the channels.
+    """
+    group_in = weights.shape[3]
+    if group_in == 0 or g.in_c % group_in or g.out_c % (g.in_c // group_in):
+        raise place.unsupported(f"weights {list(weights.shape)} for {g.in_c} input channels")
+    return group_in, g.out_c // (g.in_c // group_in)
 
 
 def window(place: Place, size: tuple[int, int], dilation: tuple[int, int], channels: int) -> Geometry:

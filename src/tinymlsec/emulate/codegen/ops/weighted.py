@@ -1,4 +1,7 @@
-"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED on int8: integer sums, then one rescaling a channel."""
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED on int8: integer sums, then one rescaling a channel.
+
+Float32 is handed on to `float_weighted`.
+"""
 
 from __future__ import annotations
 
@@ -7,34 +10,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.emulate.codegen.geometry import Geometry, geometry
+from tinymlsec.emulate.codegen.geometry import Geometry, geometry, groups
 from tinymlsec.emulate.codegen.lowering import Lowered, Place, Table
+from tinymlsec.emulate.codegen.ops.common import LARGEST_SHIFT
+from tinymlsec.emulate.codegen.ops.float_weighted import float_dense, float_windowed, is_float
 from tinymlsec.emulate.codegen.text import c_int
 from tinymlsec.target.tflite.graph import Tensor
 from tinymlsec.target.tflite.requant_ops import INTEGER_RANGES, convolution_multipliers
 
 
 def _convolution(place: Place) -> Lowered:
-    _require_int8(place)
     g, weights = geometry(place), place.require(1, "weight")
-    group_in = weights.shape[3]
-    if group_in == 0 or g.in_c % group_in or weights.shape[0] % (g.in_c // group_in):
-        raise place.unsupported(f"weights {list(weights.shape)} for {g.in_c} input channels")
-    group_out = g.out_c // (g.in_c // group_in)
+    group_in, group_out = groups(place, g, weights)
+    if is_float(place):
+        return float_windowed(place, "conv", g, weights)
     fields = f"    .g = {g.initializer},\n    .group_in = {group_in}, .group_out = {group_out},\n"
     return _windowed(place, "conv", g, weights, fields)
 
 
 def _depthwise(place: Place) -> Lowered:
-    _require_int8(place)
     g, weights = geometry(place, depthwise=True), place.require(1, "weight")
     if weights.shape[0] != 1 or g.in_c == 0 or g.out_c % g.in_c:
         raise place.unsupported(f"weights {list(weights.shape)} for {g.in_c} input channels")
+    if is_float(place):
+        return float_windowed(place, "depthwise", g, weights)
     fields = f"    .g = {g.initializer},\n    .multiplier = {g.out_c // g.in_c},\n"
     return _windowed(place, "depthwise", g, weights, fields)
 
 
 def _windowed(place: Place, kind: str, g: Geometry, weights: NDArray[Any], fields: str) -> Lowered:
+    _require_int8(place)
     parameters = place.symbol("p")
     return Lowered(
         body="",
@@ -47,7 +52,6 @@ def _windowed(place: Place, kind: str, g: Geometry, weights: NDArray[Any], field
 
 
 def _dense(place: Place) -> Lowered:
-    _require_int8(place)
     weights = place.require(1, "weight")
     if weights.ndim != 2:
         raise place.unsupported(f"weights of {weights.ndim} dimensions")
@@ -57,6 +61,9 @@ def _dense(place: Place) -> Lowered:
     rows = place.elements(place.input(0)) // max(depth, 1)
     if rows * depth != place.elements(place.input(0)) or rows * units != place.elements(place.output()):
         raise place.unsupported(f"weights {list(weights.shape)} for input {list(place.input(0).shape)}")
+    if is_float(place):
+        return float_dense(place, weights, rows)
+    _require_int8(place)
     quantization = place.input(1).quantization
     single = quantization is not None and not quantization.per_channel
     offset = -_zero_point(place, place.input(1)) if single else 0
@@ -91,6 +98,8 @@ def _tables(place: Place, weights: NDArray[Any], channels: int) -> tuple[Table, 
         raise place.unsupported(f"{scales.size} scales for {channels} channels")
     factors = place.scale(place.input(0))[0], scales, place.scale(place.output())[0]
     multiplier, shift = convolution_multipliers(*factors, scales.size)
+    if int(shift.max(initial=0)) > LARGEST_SHIFT:
+        raise place.unsupported(f"scales so far apart that its sums are shifted by {int(shift.max())} bits")
     shape = "x".join(map(str, weights.shape))
     tables = [
         Table(place.symbol("w"), "int8_t", weights, f"Weights {shape} of operator {place.op.index}"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinymlsec import __version__
 from tinymlsec.capabilities import HOW_TO_SUPPLY
-from tinymlsec.errors import OracleError, OracleRejected
+from tinymlsec.errors import OracleError, OracleRejected, ToolchainError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -31,12 +31,18 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("torch",),
     ),
     "litert": ("LiteRT, which PCs and phones run, to confirm where runtimes decide differently", ("ai-edge-litert",)),
+    "firmware": (
+        "the model as firmware: builds it for the device's core, runs and measures it in an emulator",
+        ("unicorn", "ziglang", "pyelftools", "capstone"),
+    ),
     "test": (
         "the test suite and what remakes the bundled example",
         ("pytest", "hypothesis", "jsonschema", "scikit-learn", "tflite", "ruff", "mypy"),
     ),
 }
 """Extras that exist in this version: what each adds and the packages that make it up."""
+
+_FIRMWARE_FIX = 'pip install "tinymlsec[firmware]"'
 
 ADDED_BY_RUNTIME = "running models: clean accuracy, bit flips, evasion, and evidence of basis executed"
 
@@ -81,8 +87,12 @@ class DoctorReport:
         return {"ok": self.ok, "checks": [{**asdict(c), "state": c.state.value} for c in self.checks]}
 
 
-def doctor() -> DoctorReport:
-    """Checks the installation; starts the runtime once in a worker, as every assessment does."""
+def doctor(warm: bool = False) -> DoctorReport:
+    """Checks the installation; starts the runtime once in a worker, as every assessment does.
+
+    Args:
+        warm: build minimal firmware for every core, which fills the build cache: half a minute at the first time.
+    """
     return DoctorReport(
         (
             _python(),
@@ -94,6 +104,8 @@ def doctor() -> DoctorReport:
             Check("processors", State.OK, f"{_processors()} usable"),
             _memory(),
             *(_extra(name) for name in EXTRAS),
+            _compilers(),
+            *((_builds(),) if warm else ()),
             *_not_yet(),
         )
     )
@@ -226,6 +238,34 @@ def _extra(name: str) -> Check:
         fix = f'pip install "tinymlsec[{name}]"'
         return Check(f"extra [{name}]", State.MISSING, f"not installed: {', '.join(missing)}", adds, fix)
     return Check(f"extra [{name}]", State.OK, "installed")
+
+
+def _compilers() -> Check:
+    from tinymlsec.emulate.compilers import GCC, find_gcc, find_zig
+
+    found = [each.title for each in (find_zig(), find_gcc()) if each is not None]
+    if not found:
+        return Check("firmware compilers", State.MISSING, "none", EXTRAS["firmware"][0], _FIRMWARE_FIX)
+    absent = "" if find_gcc() else f"; {GCC}, which is optional, is not on the PATH"
+    return Check("firmware compilers", State.OK, ", ".join(found) + absent)
+
+
+def _builds() -> Check:
+    """Minimal firmware for every core."""
+    from tinymlsec.emulate.toolchain import find_toolchain
+    from tinymlsec.emulate.warm import warm
+
+    name = "firmware builds"
+    try:
+        tools = find_toolchain()
+    except ToolchainError as error:
+        return Check(name, State.MISSING, error.message, EXTRAS["firmware"][0], _FIRMWARE_FIX)
+    made = list(warm(tools))
+    detail = f"{tools.title}: " + ", ".join(f"{each.what} {each.seconds:.1f} s" for each in made if not each.problem)
+    failed = "; ".join(f"{each.what}: {each.problem}" for each in made if each.problem)
+    if failed:
+        return Check(name, State.PROBLEM, failed, fix=_FIRMWARE_FIX)
+    return Check(name, State.OK, detail)
 
 
 def _not_yet() -> tuple[Check, ...]:

@@ -9,8 +9,9 @@ import typer
 
 def doctor(
     output: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    warm: Annotated[bool, typer.Option(help="Build minimal firmware for every core, which fills the cache.")] = True,
 ) -> int:
-    """Check the installation: versions, the runtime, extras, plug-ins."""
+    """Check the installation: versions, the runtime, extras, compilers, plug-ins."""
     import json
 
     from tinymlsec.cli.terminal import console
@@ -18,7 +19,7 @@ def doctor(
     from tinymlsec.doctor import doctor_text
     from tinymlsec.registry import discover
 
-    found, registry = examine(), discover()
+    found, registry = examine(warm), discover()
     if output == "json":
         document = {**found.to_dict(), "attacks": list(registry.attacks), "plugin_problems": list(registry.problems)}
         typer.echo(json.dumps(document, indent=2))

@@ -27,7 +27,7 @@ class Toolchain:
     version: str
     command: tuple[str, ...]
     home: str = ""
-    """Folder whose path the compiler writes into debug information."""
+    """Folder of the compiler, whose path it writes into debug information."""
 
     @property
     def title(self) -> str:
@@ -89,7 +89,9 @@ def find_gcc() -> Toolchain | None:
     """gcc for bare-metal Arm; None where it is not on the PATH or does not answer."""
     path = shutil.which(GCC)
     version = _version_of(path) if path else None
-    return None if path is None or version is None else Toolchain("gcc", version, (path,))
+    if path is None or version is None:
+        return None
+    return Toolchain("gcc", version, (path,), str(Path(path).resolve().parent.parent))
 
 
 @cache

@@ -155,11 +155,23 @@ def _make(
     timeout: float,
 ) -> Entry:
     began = time.monotonic()
-    with laid_out(files) as folder:
-        run_compiler(tools, [f"-ffile-prefix-map={folder}=.", "-I.", *arguments], folder, timeout)
-        _blank_paths(folder / result, (str(folder), tools.home, str(zig_folder())))
-        seconds = round(time.monotonic() - began, 3)
-        return store.keep(digest, folder / result, {"compiler": tools.title, "seconds": seconds})
+    try:
+        with laid_out(files) as folder:
+            run_compiler(tools, [*_path_flags(tools, folder), "-I.", *arguments], folder, timeout)
+            if tools.name == "zig":
+                _blank_paths(folder / result, (str(folder), tools.home, str(zig_folder())))
+            seconds = round(time.monotonic() - began, 3)
+            return store.keep(digest, folder / result, {"compiler": tools.title, "seconds": seconds})
+    except OSError as error:
+        raise ToolchainError(
+            "the build cannot be written", found=str(error), next_step="free space, or set TMPDIR and TINYMLSEC_CACHE"
+        ) from None
+
+
+def _path_flags(tools: Toolchain, folder: Path) -> tuple[str, ...]:
+    """Keep the folder of the build and that of gcc's own headers out of the debug information."""
+    own = () if tools.name != "gcc" else (f"-ffile-prefix-map={tools.home}=gcc",)
+    return (*own, f"-ffile-prefix-map={folder}=.")
 
 
 def _blank_paths(result: Path, paths: Sequence[str]) -> None:

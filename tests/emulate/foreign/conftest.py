@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from emulate.foreign.foreign_builds import build, gadget_header, interpreter_header, network
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulate.foreign.foreign_texts import GADGET, gadget
 
+from emulate.foreign.foreign_texts import GADGET, gadget
 from tinymlsec.emulate.foreign.description import DescriptionError, description_of, read_description
 
 

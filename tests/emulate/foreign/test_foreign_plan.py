@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulate.foreign.foreign_texts import gadget
 
+from emulate.foreign.foreign_texts import gadget
 from tinymlsec.emulate.foreign.description import DescriptionError, description_of
 from tinymlsec.emulate.foreign.plan import Plan, plan
 from tinymlsec.target.firmware import load_image

@@ -69,6 +69,8 @@ class Description(Record):
     def _complete(self) -> Description:
         if (self.core is None) == (self.device is None):
             raise ValueError("either `core` or `device`")
+        if self.inference.function is None and (self.boot.start == "none" or self.boot.init is not None):
+            raise ValueError("`inference.function`, since no start-up ends where the inference could go on")
         for role, tensor in (("input", self.input), ("output", self.output)):
             if tensor.at is None and role not in self.inference.arguments:
                 raise ValueError(f'{role} with `at`, or "{role}" among inference.arguments')

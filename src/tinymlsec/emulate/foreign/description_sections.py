@@ -82,17 +82,29 @@ Argument = Annotated[int | str, BeforeValidator(_place), AfterValidator(_is_plac
 
 
 class Inference(Record):
-    """The function that runs the model once."""
+    """What runs the model once: a function that is called, or the way on from where start-up ended."""
 
-    function: Place
-    """Symbol or address."""
+    function: Place | None = None
+    """Symbol or address of a function; left out, the firmware goes on from `boot.until` with all its registers."""
     arguments: Annotated[tuple[Argument, ...], Field(max_length=8)] = ()
     """What goes into the argument registers: "input", "output", "input_bytes", "output_bytes", a number, or a place
     whose address is passed (such as the object a C++ member function works on). Empty: buffers are global."""
     returns: Word | None = None
     """Value that the function returns when all is well; left out, it is not checked."""
+    until: Place | None = None
+    """Without `function`: where the inference is over."""
+    hit: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """How many times `until` is reached by then."""
     instructions: Annotated[int, Field(ge=1, le=4_000_000_000)] = 500_000_000
     """Most instructions of one inference."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Inference:
+        if (self.function is None) == (self.until is None):
+            raise ValueError("either `function` or `until`")
+        if self.function is None and (self.arguments or self.returns is not None):
+            raise ValueError("no `arguments` and no `returns` without `function`")
+        return self
 
 
 class Tensor(Record):

@@ -50,10 +50,12 @@ class Plan:
     init: int | None
     stack: int | None
     boot_instructions: int
-    function: int
+    function: int | None
     arguments: tuple[int | str, ...]
     """Values, or one of `ROLES`."""
     returns: int | None
+    inference_until: int | None
+    hit: int
     instructions: int
     input: Buffer
     output: Buffer
@@ -77,9 +79,11 @@ def plan(description: Description, image: FirmwareImage) -> Plan:
         init=_code(boot.init, image, "boot.init"),
         stack=None if boot.stack is None else resolve(boot.stack, image, "boot.stack"),
         boot_instructions=boot.instructions,
-        function=_required_code(inference.function, image, "inference.function"),
+        function=_code(inference.function, image, "inference.function"),
         arguments=tuple(_argument(a, image) for a in inference.arguments),
         returns=inference.returns,
+        inference_until=_code(inference.until, image, "inference.until"),
+        hit=inference.hit,
         instructions=inference.instructions,
         input=_buffer(description.input, image, memory, "input"),
         output=_buffer(description.output, image, memory, "output"),

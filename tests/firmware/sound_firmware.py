@@ -28,7 +28,7 @@ def arm_elf() -> Elf:
             Sec(".text", flags=ALLOC | EXEC, addr=CODE, size=256),
             Sec(".data", flags=ALLOC | WRITE, addr=RAM, size=16),
             Sec(".bss", kind=NOBITS, flags=ALLOC | WRITE, addr=RAM + 16, size=0x400),
-            Sec(".note.gnu.build-id", struct.pack("<III4s", 4, 8, 3, b"GNU\0") + b"\x01\x23\x45\x67\x89\xab\xcd\xef", NOTE),
+            Sec(".note.gnu.build-id", struct.pack("<III4s", 4, 8, 3, b"GNU\0") + b"\x01\x23\x45\x67\x89\xab\xcd\xef", NOTE),  # noqa: E501
             Sec(".comment", b"GCC: (hand made) 1.0\0GCC: (hand made) 1.0\0"),
             Sec(".debug_line", line_table(CODE, [(0, 10), (4, 11), (8, 0), (12, 14)], 32, "main.c")),
         ],

@@ -110,7 +110,7 @@ def objection(words: Sequence[int], code: Sequence[tuple[int, int]]) -> str:
 
 
 _CHECKED = frozenset((1, 2, 3, 11, 14, 15))
-"""Reset, NMI, HardFault, SVCall, PendSV, SysTick: in every Cortex-M. Others may hold vendors' checksums and pointers."""
+"""Reset, NMI, HardFault, SVCall, PendSV, SysTick: in every Cortex-M. Others may hold vendors' checksums and pointers."""  # noqa: E501
 
 
 def _is_handler(word: int, code: Sequence[tuple[int, int]]) -> bool:

@@ -1,4 +1,4 @@
-/* exp and tanh in single precision, without a C library: the same numbers on every core and compiler. */
+/* exp and tanh in single precision, without a C library. */
 #ifndef TMS_REAL_H
 #define TMS_REAL_H
 

@@ -74,12 +74,13 @@ class Window:
     """What part of the code runs.
 
     From `start`, entered with `arguments` in the argument registers, until the function returns, or until `stop` is
-    reached for the `hit`-th time.
+    reached for the `hit`-th time. Addresses are without the Thumb bit.
     """
 
     name: str
     """op:<n>, op:<n>@<y>,<x>,<c0>:<c1>, <symbol>[#call] or pc:<from>-<to>#<hit>."""
-    start: int
+    start: int | None
+    """None: goes on where the core stands; then `stop` is needed."""
     arguments: tuple[int, ...] = ()
     stop: int | None = None
     """Address at which the run ends; None: on return from the function at `start`."""
@@ -109,7 +110,7 @@ class Probe:
     registers: bool = False
     """Hamming weight and distance of every destination register, a write of the same value included."""
     bus: bool = False
-    """Hamming weight and distance of data that was loaded and stored."""
+    """Hamming weight and distance of data that was loaded and stored: the bytes that cross, zero-extended to a word."""
     values: bool = False
     """The value of the (first) destination register and the word on the bus, in full."""
     addresses: bool = False
@@ -118,6 +119,8 @@ class Probe:
     """[from, to) addresses of instructions that are recorded; empty for all."""
     counts: bool = False
     """How often each instruction ran (coverage, cycles); cheap, without records."""
+    visits: tuple[int, ...] = ()
+    """Addresses at which the registers of the core are noted each time they are reached."""
     flash: FlashLines | None = None
     """Count the lines that are read from the flash array, with caches that are empty when the run begins."""
     limit: int = 1 << 22
@@ -130,15 +133,19 @@ RECORD = np.dtype(
         ("value", "<u4"),
         ("bus", "<u4"),
         ("address", "<u4"),
-        ("hd", "u1"),
-        ("hw", "u1"),
-        ("bus_hd", "u1"),
-        ("bus_hw", "u1"),
+        ("hd", "<u2"),
+        ("hw", "<u2"),
+        ("bus_hd", "<u2"),
+        ("bus_hw", "<u2"),
         ("flags", "<u4"),
     ]
 )
-"""One executed instruction: 24 bytes. Fields that the probe did not ask for are 0. flags: 1 reads memory, 2 writes
-memory, 4 condition failed (counted, nothing written), 8 branch taken."""
+"""One executed instruction: 28 bytes. Fields that the probe did not ask for are 0. Of several destination registers, and
+of several words on the bus, weights and distances are sums; value and bus are the first. flags: `READS`, `WRITES`,
+`FAILED` (condition failed: counted, nothing written), `TAKEN` (branch), `PERIPHERAL` (no memory at that address: the word
+of a load is what arrived in the register)."""
+
+READS, WRITES, FAILED, TAKEN, PERIPHERAL = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True)
@@ -200,9 +207,44 @@ class RunResult:
     """address -> (executed, of these taken or condition failed)"""
     flash_reads: tuple[int, int] | None = None
     """Lines read from the flash array, for instructions and for data."""
+    visits: NDArray[np.uint32] = field(default_factory=lambda: np.zeros((0, 18), np.uint32))
+    """(n, 2 + registers): number of the instruction, its address, r0 to r15 (Arm) or x0 to x31 (RISC-V)."""
+    zero_divisions: int = 0
+    """Divisions by zero that gave a value, because the core was not told to trap them; only counted with a probe."""
     fault: EmulationFault | None = None
     detected: int | None = None
     """Code handed to tms_detected."""
     value: int = 0
     """First return register."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Behavior:
+    """What the core does where firmware goes wrong. None: as the firmware sets the core's control registers."""
+
+    divide_by_zero_traps: bool | None = None
+    """Cortex-M: CCR.DIV_0_TRP. Without it (the state after reset) a division by zero gives zero."""
+    unaligned_traps: bool | None = None
+    """Cortex-M: CCR.UNALIGN_TRP. Armv6-M always traps."""
+    mpu: bool = True
+    """Accesses are held against the regions of the memory protection unit that the firmware has set up (PMSAv7)."""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What came of many runs of one window."""
+
+    samples: Mapping[str, NDArray[np.unsignedinteger]]
+    """By what was taken: (n, t)."""
+    outputs: tuple[NDArray[np.uint8], ...]
+    """Per memory that was read after each run: (n, bytes)."""
+    ends: NDArray[np.uint8]
+    """(n,) index of the `RunEnd` in order of its members."""
+    lengths: NDArray[np.uint32]
+    """(n,) records that each run made, which may be more or fewer than t."""
+    instructions: NDArray[np.uint64]
+    """(n,)"""
+    pcs: NDArray[np.uint32]
+    """(t,) addresses of the first run's records."""
     seconds: float = 0.0

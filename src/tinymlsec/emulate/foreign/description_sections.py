@@ -144,9 +144,10 @@ class Uart(Record):
     name: Name = "uart"
     """What to call it."""
     function: Place | None = None
-    """A function that sends, which is not run: takes a character, or a buffer and its length."""
-    takes: Literal["char", "buffer"] = "char"
-    """What the function takes first."""
+    """A function that sends, which is not run: takes a character, a text that ends with a zero, or a buffer and its
+    length."""
+    takes: Literal["char", "text", "buffer"] = "char"
+    """What the function takes."""
     argument: Annotated[int, Field(ge=0, le=2)] = 0
     """Number of the argument that holds it, from 0; for a buffer the length is in the next one."""
     returns: Word = 0
@@ -188,7 +189,7 @@ class Register(Record):
 
 
 class Peripheral(Record):
-    """Registers of hardware: reads give a fixed value, writes change nothing."""
+    """Registers of hardware, by what they read as."""
 
     name: Name
     """What to call it."""
@@ -198,7 +199,8 @@ class Peripheral(Record):
     """Bytes."""
     reads: Word | Literal["written", "either"] = 0
     """What a word reads as that `register` does not name: a value; "written": what was written last, 0 at first;
-    "either": 0 and all ones in turn when it is read again and again, which ends most waits for a flag."""
+    "either": when it is read again and again, 0, all ones, alternating bits, what was written last and a growing number
+    in turn, which ends most waits."""
     register_values: Annotated[tuple[Register, ...], Field(max_length=MAX_ENTRIES)] = Field(
         default=(), alias="register"
     )

@@ -20,7 +20,7 @@ class SinkFunction:
 
     name: str
     address: int
-    takes: Literal["char", "buffer"]
+    takes: Literal["char", "buffer", "text"]
     argument: int
     value: int
 
@@ -52,6 +52,8 @@ class Clock:
     every: int
     handler: int | None = None
     counter: int | None = None
+    gate: tuple[int, int] | None = None
+    """Control register and bits: it ticks only while all of them are set, as firmware last wrote that register."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tinymlsec.emulate.foreign.peek import read_or_nothing, text_at
+
 MAX_TEXT = 4096
 """Most bytes of one request."""
 OPEN, CLOSE, WRITEC, WRITE0, WRITE, READ, ISTTY = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x09
@@ -56,17 +58,17 @@ class Semihosting:
 
     def _is_request(self, uc: Any, at: int) -> bool:
         if self.arm:
-            return int.from_bytes(_read(uc, at, 2), "little") == _ARM_BREAKPOINT
-        return _read(uc, at - 4, 12) == _RISCV_SEQUENCE
+            return int.from_bytes(read_or_nothing(uc, at, 2), "little") == _ARM_BREAKPOINT
+        return read_or_nothing(uc, at - 4, 12) == _RISCV_SEQUENCE
 
     def _answer(self, uc: Any, operation: int, argument: int) -> int:
         if operation == WRITEC:
-            self.collect("semihosting", _read(uc, argument, 1))
+            self.collect("semihosting", read_or_nothing(uc, argument, 1))
         elif operation == WRITE0:
-            self.collect("semihosting", _text(uc, argument))
+            self.collect("semihosting", text_at(uc, argument, MAX_TEXT))
         elif operation == WRITE:
-            _, buffer, size = (int.from_bytes(_read(uc, argument + 4 * i, 4), "little") for i in range(3))
-            self.collect("semihosting", _read(uc, buffer, min(size, MAX_TEXT)))
+            _, buffer, size = (int.from_bytes(read_or_nothing(uc, argument + 4 * i, 4), "little") for i in range(3))
+            self.collect("semihosting", read_or_nothing(uc, buffer, min(size, MAX_TEXT)))
             return 0
         elif operation in (EXIT, EXIT_EXTENDED):
             self.exited(self._exit_code(uc, operation, argument))
@@ -81,25 +83,5 @@ class Semihosting:
         """The reason itself on 32-bit cores, or a block of reason and code."""
         if operation == EXIT:
             return 0 if argument == APPLICATION_EXIT else 1
-        reason, code = (int.from_bytes(_read(uc, argument + 4 * i, 4), "little") for i in range(2))
+        reason, code = (int.from_bytes(read_or_nothing(uc, argument + 4 * i, 4), "little") for i in range(2))
         return code if reason == APPLICATION_EXIT else 1
-
-
-def _read(uc: Any, address: int, size: int) -> bytes:
-    from unicorn.unicorn_py3.unicorn import UcError
-
-    try:
-        return bytes(uc.mem_read(address, size)) if size > 0 else b""
-    except UcError:
-        return b""
-
-
-def _text(uc: Any, address: int) -> bytes:
-    """A text with a zero at its end, which may lie just before the end of a memory."""
-    found = b""
-    while len(found) < MAX_TEXT and b"\0" not in found:
-        piece = _read(uc, address + len(found), 16) or _read(uc, address + len(found), 1)
-        if not piece:
-            break
-        found += piece
-    return found.split(b"\0", 1)[0]

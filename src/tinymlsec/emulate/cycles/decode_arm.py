@@ -82,7 +82,6 @@ def arm_decoder() -> Decoder:
             reads=reads,
             writes=writes,
             address_registers=parts - {counter},
-            base_update=bool(found.writeback) and memory is not None,
             literal=memory is not None and memory.base == counter and kind in ("load", "load_many"),
             always_taken=to_counter or kind in ("jump", "call", "table_branch"),
             from_memory=to_counter and kind in ("load", "load_many"),

@@ -10,6 +10,9 @@ from tinymlsec.errors import InputError
 SINGLE_ACCESSES = frozenset(("load", "store", "store_register"))
 """Classes that move one register to or from memory."""
 
+LOADS = frozenset(("load", "load_many"))
+STORES = frozenset(("store", "store_register", "store_many"))
+
 BRANCHES = frozenset(("branch", "jump", "call", "table_branch"))
 """Classes whose purpose is to write the program counter."""
 
@@ -35,8 +38,6 @@ class Instruction:
     writes: frozenset[int] = field(default=EMPTY)
     address_registers: frozenset[int] = field(default=EMPTY)
     """Registers that form the address of its memory access."""
-    base_update: bool = False
-    """Writes the address back to its register."""
     literal: bool = False
     """Loads relative to the program counter."""
     always_taken: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.emulate.cycles.instruction import COMPUTES, SINGLE_ACCESSES, Instruction
+from tinymlsec.emulate.cycles.instruction import COMPUTES, LOADS, SINGLE_ACCESSES, STORES, Instruction
 from tinymlsec.emulate.cycles.table import Bounds, CycleTable
 
 Pairs = NDArray[np.float64]
@@ -84,10 +84,10 @@ def _after(instruction: Instruction, before: Instruction, cost: Bounds, table: C
     loaded = before.kind == "load" and not before.always_taken
     depends_by_address = bool(before.writes & instruction.address_registers)
     if loaded and instruction.kind in SINGLE_ACCESSES and not depends_by_address:
-        low -= rules.pipelined.high
-        # a load that also writes its base back is "not normally" pipelined: it may be, so only the low bound gains
-        plain = not (before.base_update or instruction.base_update)
-        high -= rules.pipelined.low if plain else 0
+        saved = rules.pipelined_store if instruction.kind == "store" else rules.pipelined
+        low, high = low - saved.high, high - saved.low
+    if before.kind in STORES and instruction.kind in LOADS:
+        low, high = low + rules.after_store.low, high + rules.after_store.high
     if before.kind in COMPUTES and depends_by_address:
         low, high = low + rules.address_stall.low, high + rules.address_stall.high
     if loaded and before.writes & instruction.reads:

@@ -84,7 +84,12 @@ class Rules(Record):
     refill_extra_return: Bounded = _NOTHING
     """On top of it where the program counter comes from memory."""
     pipelined: Bounded = _NOTHING
-    """Cycles saved by a single load or store right after a single load that it does not depend on."""
+    """Cycles saved by a single load, or a store at a register offset, right after a single load that its address does
+    not depend on."""
+    pipelined_store: Bounded = _NOTHING
+    """The same for a store at an immediate offset."""
+    after_store: Bounded = _NOTHING
+    """Cycles lost by a load right after a store."""
     address_stall: Bounded = _NOTHING
     """Cycles lost where an address was computed by the instruction right before."""
     load_use: Bounded = _NOTHING

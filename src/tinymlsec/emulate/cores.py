@@ -18,6 +18,7 @@ _ARM_HARD = "thumb-freestanding-eabihf"
 _THUMB = ("-mthumb", "-mfloat-abi=soft")
 _THUMB_HARD = ("-mthumb", "-mfloat-abi=hard")
 
+# zig's Cortex-M4, M7 and M33 are those without options: units that most chips have are added by name.
 _ALL = (
     Core(
         id="cortex-m0plus",
@@ -54,7 +55,7 @@ _ALL = (
         title="Cortex-M4F",
         machine="arm",
         zig_target=_ARM_HARD,
-        zig_cpu="cortex_m4",
+        zig_cpu="cortex_m4+vfp4d16sp",
         gcc_flags=("-mcpu=cortex-m4", *_THUMB_HARD, "-mfpu=fpv4-sp-d16"),
         unicorn_cpu="UC_CPU_ARM_CORTEX_M4",
         dsp=True,
@@ -66,7 +67,7 @@ _ALL = (
         title="Cortex-M7",
         machine="arm",
         zig_target=_ARM_HARD,
-        zig_cpu="cortex_m7-fp64",
+        zig_cpu="cortex_m7+fp_armv8d16sp-fp64",
         gcc_flags=("-mcpu=cortex-m7", *_THUMB_HARD, "-mfpu=fpv5-sp-d16"),
         unicorn_cpu="UC_CPU_ARM_CORTEX_M7",
         dsp=True,
@@ -77,7 +78,7 @@ _ALL = (
         title="Cortex-M33",
         machine="arm",
         zig_target=_ARM_HARD,
-        zig_cpu="cortex_m33",
+        zig_cpu="cortex_m33+dsp+fp_armv8d16sp",
         gcc_flags=("-mcpu=cortex-m33", *_THUMB_HARD, "-mfpu=fpv5-sp-d16"),
         unicorn_cpu="UC_CPU_ARM_CORTEX_M33",
         dsp=True,

@@ -35,7 +35,10 @@ _VERSION = 1
 _SOURCES = (".c", ".cpp", ".S")
 _ENTRY = re.compile(r"\bENTRY\s*\(\s*([A-Za-z_.$][\w.$]*)\s*\)")
 
-_COMMON = ("-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-fno-exceptions", "-fno-common")
+_COMMON = (
+    "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-fno-exceptions", "-fno-common",
+    "-ffp-contract=off",  # a fused multiply-add rounds once where the runtime rounds twice
+)  # fmt: skip
 _CXX = ("-fno-rtti", "-fno-threadsafe-statics", "-fno-use-cxa-atexit")
 
 
@@ -132,7 +135,7 @@ def build_host_library(
     """
     check_files({**files, f"lib{name}.so": ""})
     tools = find_host_compiler()
-    flags = ("-shared", "-fPIC", "-O2", "-fno-sanitize=all", *_host_cpu(tools), *extra_flags)
+    flags = ("-shared", "-fPIC", "-O2", "-fno-sanitize=all", "-ffp-contract=off", *_host_cpu(tools), *extra_flags)
     headers = _headers(include)
     host = [platform.machine(), sys.platform, *platform.libc_ver()]
     digest = _digest("host", {**headers, **files}, tools, [name, *host, *flags])

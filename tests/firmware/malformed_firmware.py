@@ -142,6 +142,7 @@ MALFORMED: dict[str, Bad] = {
     "elf: names of sections are none": Bad(elf("header", "shstrndx", 2), "names of sections", "section 2"),
     "elf: name outside": Bad(elf("section1", "name", 1 << 20), "outside of its string table", "0x100000"),
     "elf: symbol name outside": Bad(elf("symbol1", "name", 1 << 20), "outside of its string table", "0x100000"),
+    "elf: program of an operating system": Bad(elf("program2", "type", 3), "is no firmware", "operating system"),
     "elf: no string table": Bad(elf(SYMTAB, "link", 1), "no string table", "section 1"),
     "elf: string table does not exist": Bad(elf(SYMTAB, "link", 1 << 31), "no string table", "2147483648"),
     "elf: size of the symbol table": Bad(elf(SYMTAB, "size", 33), "symbol table has a wrong size", "33 bytes"),
@@ -200,5 +201,5 @@ MALFORMED: dict[str, Bad] = {
         lambda: struct.pack("<4I", 0x5000_0000, CODE | 1, CODE | 1, CODE | 1) + bytes(512), "address of the raw", "no vector"  # noqa: E501
     ),
     "raw: wraps": Bad(lambda: bytes(64), "behind the last address", "0xfffffff0", {"base": 0xFFFFFFF0}),
-    "raw: address": Bad(lambda: bytes(64), "base address is none", "0x100000000", {"base": 1 << 32}),
+    "raw: address": Bad(lambda: bytes(64), "base address is no address", "0x100000000", {"base": 1 << 32}),
 }  # fmt: skip

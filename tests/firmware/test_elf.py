@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from firmware.elf_builder import Elf, Load
+from firmware.elf_builder import Elf, Load, Sec, Sym
 from firmware.sound_firmware import CODE, FLASH, RAM, SEEDS, VECTORS, arm_elf, riscv_elf
+from tinymlsec.errors import FirmwareError
 from tinymlsec.target.firmware import FirmwareImage, Segment, load_image
 
 
@@ -37,6 +38,11 @@ def test_segments_keep_stored_and_run_time_address_apart(arm: FirmwareImage) -> 
     assert arm.stored() == ((FLASH, text.data + data.data),)
     assert arm.read(FLASH + 512, 7) == b"initial"
     assert arm.read(FLASH + 520, 100) is None
+    assert arm.read(FLASH + 508, 8) == text.data[-4:] + b"init", "across two segments"
+    assert arm.read(FLASH, 528) == text.data + data.data
+    assert arm.read(FLASH, 529) is None
+    assert arm.read(FLASH + 528, 1) is None
+    assert arm.read(FLASH, 0) == b""
     assert arm.read(RAM, 1) is None, "at power-on the RAM does not hold them yet"
 
 
@@ -120,6 +126,8 @@ def test_entry_that_the_header_leaves_out() -> None:
     """Some linkers write 0: then the reset vector tells, and 0 is meant only where RISC-V code lies there."""
     assert load_image(arm_elf().changed("header", "entry", 0)).entry == CODE
     assert load_image(riscv_elf().changed("header", "entry", 0)).entry is None
+    odd = load_image(arm_elf().changed("header", "entry", RAM + 0x10001))
+    assert (odd.entry, odd.notes) == (RAM + 0x10000, ("the entry 0x20010000 lies outside of all segments",))
     built = riscv_elf()
     built.loads[0].vaddr = built.entry = 0
     assert load_image(built.build()).entry == 0
@@ -135,6 +143,84 @@ def test_a_file_without_section_table_is_stripped() -> None:
     assert image.line_at(CODE) == ""
     assert image.vectors is not None
     assert image.vectors.plausible, "the table is found at the start of flash"
+
+
+@pytest.mark.parametrize("offset", [0, 52, 0xFFFFFFF0])
+def test_a_table_of_no_sections_may_lie_anywhere(offset: int) -> None:
+    data = bytearray(arm_elf().changed("header", "shoff", offset))
+    struct.pack_into("<HH", data, 48, 0, 0)
+    image = load_image(bytes(data))
+    assert image.sections == ()
+    assert image.stripped
+
+
+def attributes(*values: bytes, vendor: bytes = b"aeabi\0") -> bytes:
+    """Build attributes of the whole file; each value is a tag with what follows it."""
+    body = b"".join(values)
+    part = b"\x01" + struct.pack("<I", 5 + len(body)) + body
+    return b"A" + struct.pack("<I", 4 + len(vendor) + len(part)) + vendor + part
+
+
+def with_attributes(content: bytes) -> Elf:
+    built = arm_elf()
+    built.sections.append(Sec(".ARM.attributes", content, 0x70000003))
+    return built
+
+
+@pytest.mark.parametrize(
+    ("values", "architecture"),
+    [
+        ((b"\x05Cortex-M4\0", b"\x06\x0d", b"\x07M"), "Armv7E-M"),
+        ((b"\x06\x0a", b"\x07M"), "Armv7-M"),
+        ((b"\x06\x0c",), "Armv6-M"),
+        ((b"\x43" + b"2.09\0", b"\x06\x11", b"\x20\x01gnu\0", b"\x22\x01"), "Armv8-M Mainline"),
+        ((b"\x06\x63",), ""),
+        ((b"\x06\xff\xff",), ""),
+        ((b"\x05Cortex-M4",), ""),
+    ],
+)
+def test_architecture_that_a_file_says_it_is_built_for(values: tuple[bytes, ...], architecture: str) -> None:
+    assert load_image(with_attributes(attributes(*values)).build()).architecture == architecture
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"A", b"B" + bytes(20), b"A\0\0\0\0", b"A\xff\xff\xff\xffaeabi", b"A" + bytes(4000)]
+)
+def test_attributes_that_make_no_sense_say_nothing(content: bytes) -> None:
+    assert load_image(with_attributes(content).build()).architecture == ""
+
+
+def test_attributes_of_another_vendor_are_passed_over() -> None:
+    other = attributes(b"\x06\x0e", vendor=b"gnu\0")
+    assert load_image(with_attributes(other).build()).architecture == ""
+    both = other + attributes(b"\x06\x0d")[1:]
+    assert load_image(with_attributes(both).build()).architecture == "Armv7E-M"
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ((b"\x05Cortex-A9\0", b"\x06\x0a", b"\x07A"), "Armv7-A in its attributes (Cortex-A9)"),
+        ((b"\x06\x0a", b"\x07R"), "Armv7-R"),
+        ((b"\x06\x0e",), "Armv8-A"),
+    ],
+)
+def test_firmware_of_application_processors_is_refused(values: tuple[bytes, ...], found: str) -> None:
+    built = with_attributes(attributes(*values))
+    data = built.build()
+    with pytest.raises(FirmwareError, match="for another machine") as caught:
+        load_image(data)
+    assert found in str(caught.value.found)
+    assert data[caught.value.offset :][:1] == b"A"
+
+
+def test_control_characters_of_names_do_not_get_through() -> None:
+    built = arm_elf()
+    built.symbols.append(Sym("red\x1b[31m\n", CODE + 0x90, 4, 2, 1, 2))
+    assert load_image(built.build()).symbol_at(CODE + 0x90) == (
+        "red\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}",
+        0,
+    )
 
 
 def test_without_physical_addresses_the_virtual_ones_count() -> None:

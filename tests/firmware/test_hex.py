@@ -10,6 +10,7 @@ from firmware.malformed_firmware import record
 from firmware.sound_firmware import CODE, FLASH, image
 from tinymlsec.errors import FirmwareError
 from tinymlsec.target.firmware import load_image, write_hex
+from tinymlsec.target.firmware.limits import MAX_RECORDS
 from tinymlsec.target.firmware.load import kind_of
 
 END = ":00000001FF"
@@ -44,6 +45,8 @@ def test_neighbors_are_joined_whatever_their_order() -> None:
     found = load(record(4, 0, b"efgh"), record(16, 0, b"xyz"), record(0, 0, b"abcd"), END)
     assert found.stored() == ((0, b"abcdefgh"), (16, b"xyz"))
     assert [(s.address, s.memory_size, s.access) for s in found.segments] == [(0, 8, "rx"), (16, 3, "rx")]
+    shuffled = load(record(8, 0, b"ij"), record(0, 0, b"abcd"), record(10, 0, b"k"), record(4, 0, b"efgh"), END)
+    assert shuffled.stored() == ((0, b"abcdefghijk"),)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r", "\n\n", " \t\r\n"])
@@ -91,6 +94,9 @@ def test_many_pieces_and_a_large_file() -> None:
     with pytest.raises(FirmwareError, match="too many pieces") as caught:
         load(*parts, END)
     assert caught.value.found == "98,304"
+    with pytest.raises(FirmwareError, match="too long") as caught:
+        load_image(b":0000000000\n" * (MAX_RECORDS + 1))
+    assert caught.value.offset == 12 * MAX_RECORDS
     start = time.perf_counter()
     with pytest.raises(FirmwareError, match="too large"):
         load_image(b":00000001FF\n" * (6 << 20))

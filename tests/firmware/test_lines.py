@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 import zlib
 
@@ -10,7 +11,9 @@ import pytest
 from firmware import line_builder as lb
 from firmware.elf_builder import Elf, Load, Sec
 from firmware.sound_firmware import CODE, FLASH, arm_elf
-from tinymlsec.target.firmware import FirmwareImage, load_image
+from tinymlsec.target.firmware import FirmwareImage, line_header, load_image
+from tinymlsec.target.firmware import lines as lines_module
+from tinymlsec.target.firmware.limits import MAX_LINE_NOTES
 from tinymlsec.target.firmware.lines import DebugSections, LineTable
 
 ROWS = [(0, 10), (4, 11), (8, 0), (12, 14)]
@@ -158,6 +161,37 @@ def test_too_many_lines() -> None:
     large = reader(bytes(9 << 20))
     assert large.at(CODE) == ""
     assert "too large" in large.notes[0]
+
+
+def test_too_many_tables_files_and_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines_module, "MAX_LINE_TABLES", 3)
+    few = reader(GOOD + lb.table(b"") * 2 + lb.line_table(CODE + 64, [(0, 3)], 8, "fourth.c"))
+    assert few.at(CODE) == "good.c:10"
+    assert few.at(CODE + 64) == ""
+    assert few.notes == ("more than 3 line tables: the lines of the others are missing",)
+    monkeypatch.undo()
+    noisy = reader(struct.pack("<IHI", 6, 9, 0) * 100 + GOOD)
+    assert noisy.at(CODE) == "good.c:10"
+    assert len(noisy.notes) == MAX_LINE_NOTES + 1
+    assert noisy.notes[-1] == "68 more notes on line tables are left out"
+    monkeypatch.setattr(line_header, "MAX_LINE_FILES", 1)
+    monkeypatch.setattr(line_header.FileBudget, "__init__", lambda self: setattr(self, "left", 1))
+    two = reader(GOOD + lb.line_table(CODE + 64, [(0, 3)], 8, "second.c"))
+    assert (two.at(CODE), two.at(CODE + 64)) == ("good.c:10", "")
+    assert "more than 1 files in all" in two.notes[0]
+
+
+def test_control_characters_of_file_names_do_not_get_through() -> None:
+    table = reader(lb.line_table(CODE, ROWS, 32, "a\x1b[2J.c"))
+    assert table.at(CODE) == "a\N{REPLACEMENT CHARACTER}[2J.c:10"
+
+
+def test_rows_outside_of_all_code_are_left_out() -> None:
+    code = ((CODE + 0x100, CODE + 0x110), (CODE, CODE + 8), (CODE + 4, CODE + 6))
+    body = lb.program(CODE, ROWS, 32) + lb.program(CODE + 0x110, [(0, 9)], 4) + lb.program(CODE + 0x10C, [(0, 8)], 4)
+    table = reader(lb.table(body), code=code)
+    assert [table.at(CODE + a) for a in (0, 4, 12, 0x10C, 0x110)] == ["a.c:10", "a.c:11", "", "a.c:8", ""]
+    assert len(reader(lb.table(body), code=())) == 0
 
 
 def test_thousands_of_look_ups_are_quick() -> None:

@@ -42,6 +42,15 @@ def test_guessed_address(base: int) -> None:
     assert found.vectors.reset == base + 0x200
 
 
+def test_stack_in_the_low_sram_of_psoc6() -> None:
+    """Its SRAM lies where STM32 have their flash: a stack there is none where the image itself lies."""
+    psoc = cortex_m(0x1000_0000).replace(struct.pack("<I", RAM_END), struct.pack("<I", 0x0804_7000))
+    assert load_image(psoc).stored()[0][0] == 0x1000_0000
+    stm32 = cortex_m(0x0800_0000).replace(struct.pack("<I", RAM_END), struct.pack("<I", 0x0800_0800))
+    with pytest.raises(FirmwareError, match="address of the raw image is missing"):
+        load_image(stm32)
+
+
 def test_boot_block_of_rp2040() -> None:
     found = load_image(cortex_m(0x1000_0000, front=0x100))
     assert found.stored()[0][0] == 0x1000_0000

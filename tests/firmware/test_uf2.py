@@ -70,6 +70,17 @@ def test_one_of_several_families() -> None:
     assert found.notes[0] == "blocks for STM32F4 are left out"
 
 
+def test_many_families_are_not_all_named() -> None:
+    blocks = [block(64 * i, b"data", 0, 1, 0x2000, 0x1000 + i) for i in range(40)]
+    with pytest.raises(FirmwareError, match="several device families") as caught:
+        load_image(b"".join(blocks))
+    assert str(caught.value.found).endswith("0x00001007 and 32 more")
+    found = load_image(b"".join(blocks), family="0x1003")
+    assert found.stored() == ((0xC0, b"data"),)
+    assert len(found.notes) == 1
+    assert "and 31 more are left out" in found.notes[0]
+
+
 def test_block_that_tools_of_rp2350_put_in_front() -> None:
     front = block(0x10FFFF00, b"\xef" * 256, 0, 2, 0x2000, 0xE48BFF57)
     found = load_image(front + write_uf2(image(), "RP2350 (Arm, secure)"))

@@ -20,12 +20,19 @@ def read_bounded(path: Path) -> bytes:
         FirmwareError: it is too large.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise InputError(
                 "the firmware path is not a file", found=str(path), expected="an ELF, HEX, UF2 or raw image"
             )
+        if status.st_size > MAX_FILE_BYTES:
+            _refuse_size(status.st_size)
         with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+            data = stream.read(min(status.st_size, MAX_FILE_BYTES) + 1)
+        if len(data) > status.st_size:
+            raise InputError(
+                "the firmware file grows while it is read", found=str(path), next_step="wait until it is written"
+            )
     except OSError as error:
         found = f"{path}: {error.strerror or error}"
         raise InputError("the firmware file cannot be read", found=found, next_step="check the path") from error
@@ -43,13 +50,17 @@ def check_size(data: bytes) -> bytes:
     if not data:
         raise FirmwareError("the firmware file is empty", found="0 bytes", next_step=NEXT_STEP)
     if len(data) > MAX_FILE_BYTES:
-        raise FirmwareError(
-            "the firmware file is too large",
-            found=f"more than {MAX_FILE_BYTES:,} bytes" if len(data) == MAX_FILE_BYTES + 1 else f"{len(data):,} bytes",
-            expected=f"at most {MAX_FILE_BYTES:,} bytes",
-            next_step="give the image of one device, without the debug information of the host",
-        )
+        _refuse_size(len(data))
     return data
+
+
+def _refuse_size(size: int) -> NoReturn:
+    raise FirmwareError(
+        "the firmware file is too large",
+        found=f"{size:,} bytes",
+        expected=f"at most {MAX_FILE_BYTES:,} bytes",
+        next_step="give the image of one device, without the debug information of the host",
+    )
 
 
 def damaged(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tinymlsec.target.firmware.bytes_of_file import damaged
+from tinymlsec.target.firmware.elf_attributes import Attributes, attributes
 from tinymlsec.target.firmware.elf_header import ElfHeader, read_header
 from tinymlsec.target.firmware.elf_notes import build_id, producer
 from tinymlsec.target.firmware.elf_sections import Sections, read_sections
@@ -28,14 +30,17 @@ def read_elf(data: bytes, machine: str | None = None) -> FirmwareImage:
     header = read_header(data, machine)
     segments, notes = read_segments(data, header)
     found = read_sections(data, header)
+    arm = header.machine == "arm"
+    built_for = attributes(found) if arm else Attributes()
+    _check_profile(built_for)
     symbols = read_symbols(found, header.machine)
     named = by_name(symbols)
-    arm = header.machine == "arm"
     vectors = vector_table(segments, found.sections, [named.get(name) for name in SYMBOL_NAMES]) if arm else None
+    entry = _entry(header, segments, vectors)
     return FirmwareImage(
         kind="elf",
         machine=header.machine,
-        entry=_entry(header, segments, vectors),
+        entry=entry,
         segments=segments,
         symbols=named,
         all_symbols=symbols,
@@ -43,9 +48,28 @@ def read_elf(data: bytes, machine: str | None = None) -> FirmwareImage:
         vectors=vectors,
         build_id=build_id(found),
         producer=producer(found),
-        notes=notes,
+        architecture=built_for.architecture,
+        notes=(*notes, *_odd(entry, segments)),
         lines=_lines(found, segments, header.machine),
     )
+
+
+def _check_profile(built_for: Attributes) -> None:
+    if built_for.application:
+        damaged(
+            "the ELF file is for another machine",
+            built_for.offset,
+            found=f"{built_for.architecture} in its attributes" + (f" ({built_for.cpu})" if built_for.cpu else ""),
+            expected="an Arm Cortex-M",
+            next_step="firmware for this core can be assessed by its model and device, not by emulation",
+        )
+
+
+def _odd(entry: int | None, segments: tuple[Segment, ...]) -> tuple[str, ...]:
+    """What makes it doubtful that the firmware starts."""
+    if entry is None or any(s.virtual_address <= entry < s.virtual_end for s in segments):
+        return ()
+    return (f"the entry 0x{entry:08x} lies outside of all segments",)
 
 
 def _entry(header: ElfHeader, segments: tuple[Segment, ...], vectors: VectorTable | None) -> int | None:

@@ -65,7 +65,8 @@ OTHER_MACHINES = {
 }
 TYPES = {0: "no type", 1: "a relocatable object", 2: "an executable", 3: "a shared object", 4: "a core dump"}
 
-LOAD, EXECUTE, WRITE, READ = 1, 1, 2, 4
+LOAD, INTERPRETER = 1, 3
+EXECUTE, WRITE, READ = 1, 2, 4
 SYMTAB, STRTAB, NOTE, NOBITS = 2, 3, 7, 8
 FLAG_WRITE, FLAG_ALLOC, FLAG_EXEC, FLAG_COMPRESSED = 1, 2, 4, 0x800
 ABSOLUTE, RESERVED = 0xFFF1, 0xFF00

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from tinymlsec.target.firmware import elf_layout as elf
 from tinymlsec.target.firmware.elf_sections import Sections
+from tinymlsec.target.firmware.limits import MAX_NOTE_SECTIONS
 
 MAX_NOTES = 64
+MAX_CONTENT = 64_000
+"""Bytes of a section that are looked at."""
 MAX_TEXT = 1_000
 """Characters kept of what the tools call themselves."""
 _BUILD_ID = 3
@@ -13,11 +18,13 @@ _BUILD_ID = 3
 
 def build_id(found: Sections) -> str:
     """The linker's build id as hexadecimal digits, empty where there is none."""
-    for index, section in enumerate(found.sections):
-        named = found.value(index, "type") == elf.NOTE or section.name == ".note.gnu.build-id"
-        if named and (digits := _build_id(found.content(index))):
-            return digits
-    return ""
+    notes = (
+        index
+        for index, section in enumerate(found.sections)
+        if found.value(index, "type") == elf.NOTE or section.name == ".note.gnu.build-id"
+    )
+    digits = (_build_id(found.content(index, MAX_CONTENT)) for index in islice(notes, MAX_NOTE_SECTIONS))
+    return next(filter(None, digits), "")
 
 
 def _build_id(content: bytes) -> str:
@@ -38,7 +45,7 @@ def _build_id(content: bytes) -> str:
 def producer(found: Sections) -> str:
     """Compilers and linkers as .comment has them, each once, separated by semicolons."""
     index = found.find(".comment")
-    content = b"" if index is None else found.content(index)[: 64 * MAX_TEXT]
+    content = b"" if index is None else found.content(index, MAX_CONTENT)
     texts = (part.decode("utf-8", "replace").strip() for part in content.split(b"\0"))
     printable = dict.fromkeys(text for text in texts if text and text.isprintable())
     return "; ".join(printable)[:MAX_TEXT]

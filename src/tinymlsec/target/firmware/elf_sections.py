@@ -14,7 +14,7 @@ from tinymlsec.target.firmware.bytes_of_file import damaged
 from tinymlsec.target.firmware.elf_header import ElfHeader
 from tinymlsec.target.firmware.image import Section
 from tinymlsec.target.firmware.limits import MAX_DEBUG_BYTES, MAX_NAME, names_budget
-from tinymlsec.target.firmware.line_bytes import Damaged
+from tinymlsec.target.firmware.line_bytes import Damaged, printable
 
 _FLAGS = (("w", elf.FLAG_WRITE), ("a", elf.FLAG_ALLOC), ("x", elf.FLAG_EXEC))
 _COMPRESSION_HEADER = 12
@@ -59,7 +59,7 @@ class NameBudget:
                 found="many names at the same bytes",
                 expected="names that share few bytes",
             )
-        return text.decode("utf-8", "replace")
+        return printable(text)
 
 
 @dataclass(frozen=True)
@@ -85,23 +85,25 @@ class Sections:
         """A field of a section's header."""
         return int(self.table[index][field])
 
-    def content(self, index: int) -> bytes:
-        """Bytes of a section as they lie in the file."""
+    def content(self, index: int, most: int) -> bytes:
+        """Bytes of a section as they lie in the file, at most the first `most`."""
         if self.value(index, "type") == elf.NOBITS:
             return b""
         start = self.value(index, "offset")
-        return self.data[start : start + self.value(index, "size")]
+        return self.data[start : start + min(self.value(index, "size"), most)]
 
     def unpacked(self, name: str) -> bytes:
         """Bytes of a section by name, empty where there is none.
 
         Raises:
-            Damaged: it is compressed in a way we do not know, or unpacks to too much.
+            Damaged: it is compressed in a way we do not know, or is or unpacks to too much.
         """
         index = self.find(name)
         if index is None:
             return b""
-        content = self.content(index)
+        content = self.content(index, MAX_DEBUG_BYTES + 1)
+        if len(content) > MAX_DEBUG_BYTES:
+            raise Damaged(f"{name} has more than {MAX_DEBUG_BYTES:,} bytes")
         return _unpack(name, content) if self.value(index, "flags") & elf.FLAG_COMPRESSED else content
 
 
@@ -111,7 +113,8 @@ def read_sections(data: bytes, header: ElfHeader) -> Sections:
     Raises:
         FirmwareError: one lies beyond the file, or its name outside of the table of names.
     """
-    table: NDArray[Any] = np.frombuffer(data, elf.SECTION, header.sections, header.sections_at)
+    start = header.sections_at if header.sections else 0  # without a table the offset may be anything
+    table: NDArray[Any] = np.frombuffer(data, elf.SECTION, header.sections, start)
     _check_inside(data, table, header.sections_at)
     found = Sections(data, header.sections_at, table, ())
     if not len(table):

@@ -21,6 +21,14 @@ def read_segments(data: bytes, header: ElfHeader) -> tuple[tuple[Segment, ...], 
         FirmwareError: one lies beyond the file, wraps around, overlaps another, or all are too large.
     """
     table = np.frombuffer(data, elf.PROGRAM, header.segments, header.segments_at)
+    if len(programs := np.flatnonzero(table["type"] == elf.INTERPRETER)):
+        damaged(
+            "the ELF file is no firmware",
+            header.segments_at + int(programs[0]) * elf.PROGRAM.itemsize,
+            found="a program that an operating system links when it starts it",
+            expected="firmware that runs by itself",
+            next_step="give the linked firmware, what is flashed",
+        )
     chosen = np.flatnonzero((table["type"] == elf.LOAD) & ((table["memsz"] > 0) | (table["filesz"] > 0)))
     if not len(chosen):
         damaged(
@@ -32,14 +40,15 @@ def read_segments(data: bytes, header: ElfHeader) -> tuple[tuple[Segment, ...], 
     # Some old linkers leave all physical addresses at zero: then the virtual ones are meant.
     absent = len(chosen) > 1 and not table["paddr"][chosen].any() and bool(table["vaddr"][chosen].any())
     notes = ("the ELF file has no physical addresses: the virtual ones are used",) if absent else ()
-    segments, stored, used = [], [], []
+    segments, stored, used, total = [], [], [], 0
     for index in chosen:
         at = header.segments_at + int(index) * elf.PROGRAM.itemsize
+        total += int(table[index]["memsz"])
+        check_total(total, at + 20)
         segment = _segment(data, table[index], at, absent)
         segments.append(segment)
         stored.append(Range(segment.address, len(segment.data), at + 12))
         used.append(Range(segment.virtual_address, segment.memory_size, at + 8))
-        check_total(sum(item.size for item in used), at + 20)
     check_overlap(stored, "segments", _OVERLAY)
     check_overlap(used, "segments (at run time)", _OVERLAY)
     return tuple(sorted(segments, key=lambda s: (s.address, s.virtual_address))), notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,7 +65,7 @@ class Symbol(NamedTuple):
     """A name for an address; a tuple, because firmware has tens of thousands."""
 
     name: str
-    """As in the file: names of C++ are mangled."""
+    """As in the file, so names of C++ are mangled; control characters are replaced."""
     address: int
     """Without the Thumb bit."""
     size: int
@@ -120,6 +121,8 @@ class FirmwareImage:
     """The linker's build id, hexadecimal."""
     producer: str = ""
     """Compilers and linkers as they call themselves."""
+    architecture: str = ""
+    """What an ELF file for Arm says it was built for, such as ``Armv7E-M``."""
     family: str = ""
     """Device family of a UF2 file, by name or number."""
     notes: tuple[str, ...] = ()
@@ -164,16 +167,29 @@ class FirmwareImage:
 
     def read(self, address: int, size: int) -> bytes | None:
         """Bytes as stored (load addresses), None where the image does not hold all of them."""
-        for segment in self.segments:
-            if segment.address <= address and address + size <= segment.end:
-                return segment.data[address - segment.address :][:size]
+        stored, starts = self._stored
+        place = bisect_right(starts, address) - 1
+        parts, end = [], address + max(size, 0)
+        while 0 <= place < len(stored) and stored[place].address <= address < stored[place].end:
+            segment = stored[place]
+            parts.append(segment.data[address - segment.address : end - segment.address])
+            address = segment.end
+            if address >= end:
+                return b"".join(parts)
+            place += 1
         return None
+
+    @cached_property
+    def _stored(self) -> tuple[list[Segment], list[int]]:
+        """Segments with data by load address, and these addresses."""
+        stored = sorted((s for s in self.segments if s.data), key=lambda s: s.address)
+        return stored, [segment.address for segment in stored]
 
     def stored(self) -> tuple[tuple[int, bytes], ...]:
         """(address, bytes) of all data by load address, neighbors joined: what a programmer writes to the device."""
         runs: list[tuple[int, list[bytes]]] = []
         end = -1
-        for segment in sorted((s for s in self.segments if s.data), key=lambda s: s.address):
+        for segment in self._stored[0]:
             if segment.address == end:
                 runs[-1][1].append(segment.data)
             else:

@@ -11,8 +11,9 @@ from typing import NoReturn
 
 from tinymlsec.target.firmware.bytes_of_file import damaged
 from tinymlsec.target.firmware.image import FirmwareImage
-from tinymlsec.target.firmware.limits import MAX_TEXT_BYTES
-from tinymlsec.target.firmware.pieces import Piece, join
+from tinymlsec.target.firmware.limits import MAX_RECORDS, MAX_TEXT_BYTES
+from tinymlsec.target.firmware.line_bytes import printable
+from tinymlsec.target.firmware.pieces import Pieces
 from tinymlsec.target.firmware.vectors import vector_table
 
 _START = re.compile(rb"(\xef\xbb\xbf)?\s{0,64}:[0-9A-Fa-f]{8}")
@@ -35,9 +36,7 @@ class _State:
     """The base came from record 02: addresses wrap within 64 KiB."""
     entry: int | None = None
     ended: bool = False
-    pieces: list[Piece] = field(default_factory=list)
-    lines: dict[int, int] = field(default_factory=dict)
-    """File offset of a record -> number of its line."""
+    pieces: Pieces = field(default_factory=lambda: Pieces("record", "line"))
 
 
 def read_hex(data: bytes, machine: str | None = None) -> FirmwareImage:
@@ -55,13 +54,16 @@ def read_hex(data: bytes, machine: str | None = None) -> FirmwareImage:
         damaged("the HEX file is too large", None, found=f"{len(data):,} bytes", expected=expected)
     state = _State()
     number = scanned = 0
-    for match in _LINE.finditer(data):
+    for count, match in enumerate(_LINE.finditer(data)):
+        if count >= MAX_RECORDS:
+            expected = f"at most {MAX_RECORDS:,} lines"
+            damaged("the HEX file is too long", match.start(), found=f"more than {MAX_RECORDS:,}", expected=expected)
         number += _breaks(data, scanned, match.start())
         scanned = match.start()
         _line(state, match.group(), number + 1, scanned)
     if not state.ended:
         damaged("the HEX file is truncated", len(data), found="no end record", expected="a last line :00000001FF")
-    segments = join(state.pieces, "record", lambda item: f"line {state.lines[item.offset]}")
+    segments = state.pieces.segments()
     vectors = vector_table(segments) if machine in (None, "arm") else None
     found = "arm" if vectors is not None and vectors.plausible else ""
     entry = vectors.reset if vectors is not None and state.entry is None else state.entry
@@ -107,8 +109,7 @@ def _record(state: _State, record: bytes, number: int, offset: int) -> None:
     if kind == 0 and data:
         if state.segmented and address + len(data) > 0x10000:
             _refuse("a record wraps around in its segment", number, offset, b"", "an end of at most 0x10000")
-        state.pieces.append(Piece(state.base + address, data, offset))
-        state.lines[offset] = number
+        state.pieces.add(state.base + address, data, offset, number)
     elif kind == 1:
         state.ended = True
     elif kind in (2, 4):
@@ -122,5 +123,5 @@ def _record(state: _State, record: bytes, number: int, offset: int) -> None:
 def _refuse(
     message: str, number: int, offset: int, body: bytes, expected: str | None = None, found: str = ""
 ) -> NoReturn:
-    shown = found or body[:40].decode("ascii", "replace") or "a longer one"
+    shown = found or printable(body[:40]) or "a longer one"
     damaged(f"line {number}: {message}", offset, found=shown, expected=expected)

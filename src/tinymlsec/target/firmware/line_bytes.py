@@ -1,4 +1,4 @@
-"""Numbers and texts of DWARF at a place in a section, every one of them bounded."""
+"""Numbers and texts at a place in a section of an ELF file, every one of them bounded."""
 
 from __future__ import annotations
 
@@ -60,3 +60,11 @@ def text_end(data: bytes, at: int, end: int) -> int:
     if stop < 0:
         raise Damaged("a text does not end")
     return stop
+
+
+def printable(data: bytes) -> str:
+    """A name for people; whatever a terminal could take for a command is replaced."""
+    text = data.decode("utf-8", "replace")
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tinymlsec.target.firmware.limits import MAX_LINE_BYTES
-from tinymlsec.target.firmware.line_bytes import Damaged, fixed, text_end, uleb
+from tinymlsec.target.firmware.limits import MAX_LINE_BYTES, MAX_LINE_FILES
+from tinymlsec.target.firmware.line_bytes import Damaged, fixed, printable, text_end, uleb
 
 _PATH, _DIRECTORY = 1, 2
 _FIXED_FORMS = {0x0B: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1E: 16}
 _STRING, _BLOCK, _STRP, _UDATA, _LINE_STRP = 0x08, 0x09, 0x0E, 0x0F, 0x1F
 
-Entry = tuple[tuple[int, int], int]
-"""((form, place or offset), directory index) of a file; texts are looked up only when they are asked for."""
+Entry = tuple[int, int, int]
+"""(form, place or offset of the name, directory index) of a file; texts are looked up only when they are asked for."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,30 @@ class Strings:
 
 
 @dataclass
+class FileBudget:
+    """Files and folders that may still be named; without a bound a table of 8 MiB has as many."""
+
+    left: int = MAX_LINE_FILES
+
+    def take(self) -> None:
+        """Counts one.
+
+        Raises:
+            Damaged: there are too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise Damaged(f"more than {MAX_LINE_FILES:,} files in all")
+
+
+@dataclass(slots=True)
 class LineHeader:
     """What a line program needs to run and its rows to be named."""
 
     data: bytes = field(repr=False)
     strings: Strings = field(repr=False)
     start: int
+    budget: FileBudget = field(repr=False)
     end: int = 0
     """First byte behind the table."""
     offset_size: int = 4
@@ -64,30 +82,35 @@ class LineHeader:
         place = number if self.version >= 5 else number - 1
         if not 0 <= place < len(self.files):
             return "?"
-        name, directory = self.files[place]
-        text = self._text(name)
+        form, at, directory = self.files[place]
+        text = self._text(form, at)
         # Number 0 is the folder of compilation: it says where the build ran, not what the file is called.
         place = directory if self.version >= 5 else directory - 1
         if text.startswith("/") or directory == 0 or not 0 <= place < len(self.directories):
             return text
-        return f"{self._text(self.directories[place][0])}/{text}"
+        return f"{self._text(*self.directories[place][:2])}/{text}"
 
-    def _text(self, name: tuple[int, int]) -> str:
-        form, at = name
+    def _text(self, form: int, at: int) -> str:
         data = {_STRP: self.strings.strings, _LINE_STRP: self.strings.line_strings}.get(form, self.data)
         try:
-            return data[at : text_end(data, at, len(data))].decode("utf-8", "replace")
+            return printable(data[at : text_end(data, at, len(data))])
         except Damaged:
             return "?"
 
 
-def read_header(data: bytes, start: int, strings: Strings) -> LineHeader:
+def read_header(data: bytes, start: int, strings: Strings, budget: FileBudget) -> LineHeader:
     """Header of the line table at `start`; a table that is only inside damaged has `reason` set.
+
+    Args:
+        data: the section .debug_line.
+        start: of the table.
+        strings: where names may lie.
+        budget: shared by all tables.
 
     Raises:
         Damaged: its length makes no sense, so that the next table cannot be found.
     """
-    header = LineHeader(data, strings, start)
+    header = LineHeader(data, strings, start, budget)
     length, at = fixed(data, start, 4, len(data)), start + 4
     if length == 0xFFFFFFFF:
         length, at, header.offset_size = fixed(data, at, 8, len(data)), at + 8, 8
@@ -98,6 +121,7 @@ def read_header(data: bytes, start: int, strings: Strings) -> LineHeader:
         _read_fields(header, at)
     except Damaged as error:
         header.reason = str(error)
+        header.directories, header.files = [], []
     return header
 
 
@@ -137,14 +161,16 @@ def _plain(header: LineHeader, at: int) -> None:
     """Directories and files up to version 4: texts in place, each list ended by an empty text."""
     data, end = header.data, header.program
     while (stop := text_end(data, at, end)) > at:
-        header.directories.append(((_STRING, at), 0))
+        header.budget.take()
+        header.directories.append((_STRING, at, 0))
         at = stop + 1
     at += 1
     while (stop := text_end(data, at, end)) > at:
         directory, after = uleb(data, stop + 1, end)
         _, after = uleb(data, after, end)
         _, after = uleb(data, after, end)
-        header.files.append(((_STRING, at), directory))
+        header.budget.take()
+        header.files.append((_STRING, at, directory))
         at = after
 
 
@@ -162,14 +188,15 @@ def _described(header: LineHeader, at: int) -> tuple[list[Entry], int]:
         raise Damaged(f"{count:,} entries in {end - at:,} bytes")
     entries: list[Entry] = []
     for _ in range(count):
-        name, directory = (_STRING, len(data)), 0
+        header.budget.take()
+        name_form, name, directory = _STRING, len(data), 0
         for content, form in formats:
             value, at = _value(header, form, at)
             if content == _PATH:
-                name = (form, value)
+                name_form, name = form, value
             elif content == _DIRECTORY:
                 directory = value
-        entries.append((name, directory))
+        entries.append((name_form, name, directory))
     return entries, at
 
 

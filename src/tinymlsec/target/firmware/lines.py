@@ -10,15 +10,15 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.target.firmware.limits import MAX_LINE_BYTES
+from tinymlsec.target.firmware.limits import MAX_LINE_BYTES, MAX_LINE_NOTES, MAX_LINE_TABLES
 from tinymlsec.target.firmware.line_bytes import Damaged
-from tinymlsec.target.firmware.line_header import LineHeader, Strings, read_header
+from tinymlsec.target.firmware.line_header import FileBudget, LineHeader, Strings, read_header
 from tinymlsec.target.firmware.line_program import Rows, run_program
 
 
@@ -39,7 +39,9 @@ class _Table:
     ends: array[int]
     files: array[int]
     lines: array[int]
-    names: Sequence[tuple[LineHeader, int]]
+    bases: Sequence[int]
+    """Number of the first file of each table with lines; they count on from table to table."""
+    headers: Sequence[LineHeader]
     notes: tuple[str, ...]
 
 
@@ -56,7 +58,6 @@ class LineTable:
     sections: Callable[[], DebugSections] = DebugSections
     code: tuple[tuple[int, int], ...] = ()
     zero_is_code: bool = False
-    _shown: dict[int, str] = field(default_factory=dict, repr=False)
 
     def at(self, address: int) -> str:
         """``file:line`` of an address, empty where unknown."""
@@ -75,10 +76,9 @@ class LineTable:
         return len(self._table.starts)
 
     def _name(self, index: int) -> str:
-        if index not in self._shown:
-            header, file = self._table.names[index]
-            self._shown[index] = header.file_name(file)
-        return self._shown[index]
+        table = self._table
+        place = bisect_right(table.bases, index) - 1
+        return table.headers[place].file_name(index - table.bases[place])
 
     @cached_property
     def _table(self) -> _Table:
@@ -96,34 +96,52 @@ class _Reader:
         self.strings = Strings(sections.line_strings, sections.strings)
         self.code = code
         self.zero_is_code = zero_is_code
-        self.notes = list(sections.notes)
-        self.names: list[tuple[LineHeader, int]] = []
+        self.notes = dict.fromkeys(sections.notes)
+        self.left_out = 0
+        self.bases: list[int] = []
+        self.headers: list[LineHeader] = []
         self.rows = Rows()
 
     def run(self) -> None:
         if len(self.data) > MAX_LINE_BYTES:
             found = f"{len(self.data):,} of at most {MAX_LINE_BYTES:,} bytes"
-            self.notes.append(f"the line tables are too large to be read ({found}): source lines are missing")
+            self._note(f"the line tables are too large to be read ({found}): source lines are missing")
             return
-        at = 0
+        at = base = tables = 0
+        budget = FileBudget()
         while at < len(self.data):
-            try:
-                header = read_header(self.data, at, self.strings)
-            except Damaged as error:  # where the next table begins is unknown now
-                self.notes.append(f"the line table at 0x{at:x} of .debug_line is damaged ({error}): lines are missing")
+            if tables == MAX_LINE_TABLES:
+                self._note(f"more than {MAX_LINE_TABLES:,} line tables: the lines of the others are missing")
                 return
-            at = header.end
+            try:
+                header = read_header(self.data, at, self.strings, budget)
+            except Damaged as error:  # where the next table begins is unknown now
+                self._note(f"the line table at 0x{at:x} of .debug_line is damaged ({error}): lines are missing")
+                return
+            at, tables = header.end, tables + 1
             if header.usable:
-                self._program(header)
+                base = self._program(header, base)
             else:
-                self.notes.append(f"the line table at 0x{header.start:x} of .debug_line is skipped: {header.reason}")
+                self._note(f"the line table at 0x{header.start:x} of .debug_line is skipped: {header.reason}")
 
-    def _program(self, header: LineHeader) -> None:
+    def _note(self, text: str) -> None:
+        if len(self.notes) < MAX_LINE_NOTES:
+            self.notes[text] = None
+        else:
+            self.left_out += 1
+
+    def _program(self, header: LineHeader, base: int) -> int:
+        """Runs one; returns the number of the next table's first file."""
+        before = len(self.rows.end)
         try:
-            run_program(self.data, header, self.rows, len(self.names))
+            run_program(self.data, header, self.rows, base)
         except Damaged as error:
-            self.notes.append(f"the line table at 0x{header.start:x} of .debug_line breaks off: {error}")
-        self.names.extend((header, file) for file in range(header.file_bound + 1))
+            self._note(f"the line table at 0x{header.start:x} of .debug_line breaks off: {error}")
+        if len(self.rows.end) == before:
+            return base
+        self.bases.append(base)
+        self.headers.append(header)
+        return base + header.file_bound + 1
 
     def table(self) -> _Table:
         rows = self.rows
@@ -137,13 +155,23 @@ class _Reader:
         order = np.flatnonzero(keep)
         order = order[np.argsort(starts[order], kind="stable")]
         starts, ends, files, lines = (column[order] for column in (starts, ends, files, lines))
-        notes = tuple(dict.fromkeys(self.notes))
-        return _Table(_packed(starts), _packed(ends), _packed(files), _packed(lines), self.names, notes)
+        more = (f"{self.left_out:,} more notes on line tables are left out",) if self.left_out else ()
+        return _Table(
+            _packed(starts),
+            _packed(ends),
+            _packed(files),
+            _packed(lines),
+            self.bases,
+            self.headers,
+            (*self.notes, *more),
+        )
 
     def _in_code(self, starts: NDArray[np.uint32]) -> NDArray[np.bool_]:
-        inside = np.zeros(len(starts), bool)
-        for start, end in self.code:
-            inside |= (starts >= start) & (starts < end)
+        if not self.code:
+            return np.zeros(len(starts), bool)
+        code = np.array(sorted(self.code), np.int64)
+        place = np.searchsorted(code[:, 0], starts.astype(np.int64), "right") - 1
+        inside: NDArray[np.bool_] = (place >= 0) & (starts < np.maximum.accumulate(code[:, 1])[place])
         return inside
 
 

@@ -1,59 +1,98 @@
-"""From runs of data at addresses, as HEX and UF2 files hold them, to segments."""
+"""From runs of data at addresses, as HEX and UF2 files hold them, to segments.
+
+A hostile file has a million runs of one byte, so they are kept as columns of numbers and looked at all at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from array import array
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinymlsec.target.firmware.bytes_of_file import damaged
 from tinymlsec.target.firmware.image import Segment
-from tinymlsec.target.firmware.limits import MAX_PIECES
-from tinymlsec.target.firmware.ranges import Range, check_overlap, check_total, check_wrap
+from tinymlsec.target.firmware.limits import ADDRESS_SPACE, MAX_MEMORY, MAX_PIECES
+from tinymlsec.target.firmware.ranges import check_total, first_overlap, words_of
+
+_NEXT_STEP = "make the file from one image; merged files must not share addresses"
 
 
-class Piece(NamedTuple):
-    """Bytes of one record or block."""
-
-    address: int
-    data: bytes
-    offset: int
-    """in the file"""
-
-
-def join(pieces: Sequence[Piece], what: str, place: Callable[[Range], str] | None = None) -> tuple[Segment, ...]:
-    """Segments in order of address; neighbors become one, gaps stay gaps.
+class Pieces:
+    """Bytes of all records or blocks of a file.
 
     Args:
-        pieces: in any order.
-        what: name of one piece in errors.
-        place: says where in the file a range was given.
-
-    Raises:
-        FirmwareError: none, two overlap, one wraps around, or they are too many or too large.
+        what: name of one piece in errors, such as record.
+        unit: what pieces are counted by in the file, such as line.
     """
-    if not pieces:
-        damaged("the file holds no data", None, found=f"no {what} with data", expected="firmware")
-    ranges = [Range(piece.address, len(piece.data), piece.offset) for piece in pieces]
-    for item in ranges:
-        check_wrap(item, f"a {what}")
-    check_total(sum(item.size for item in ranges), None)
-    check_overlap(ranges, f"{what}s", "make the file from one image; merged files must not share addresses", place)
-    runs: list[list[Piece]] = []
-    end = -1
-    for piece in sorted(pieces, key=lambda piece: piece.address):
-        if piece.address == end:
-            runs[-1].append(piece)
+
+    def __init__(self, what: str, unit: str) -> None:
+        self.what, self.unit = what, unit
+        self.data = bytearray()
+        self._columns = (array("I"), array("I"), array("I"), array("I"))
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def add(self, address: int, data: bytes, offset: int, number: int) -> None:
+        """Appends one piece.
+
+        Args:
+            address: of its first byte.
+            data: at least one byte.
+            offset: in the file.
+            number: counted in `unit`.
+
+        Raises:
+            FirmwareError: all data together is more than a microcontroller has.
+        """
+        for column, value in zip(self._columns, (address, len(data), offset, number), strict=True):
+            column.append(value)
+        self.data += data
+        if len(self.data) > MAX_MEMORY:
+            check_total(len(self.data), offset)
+
+    def segments(self) -> tuple[Segment, ...]:
+        """Segments in order of address; neighbors become one, gaps stay gaps.
+
+        Raises:
+            FirmwareError: there is no data, two pieces overlap, one wraps around, or they are too many.
+        """
+        if not len(self):
+            damaged("the file holds no data", None, found=f"no {self.what} with data", expected="firmware")
+        starts, sizes, offsets, numbers = (np.frombuffer(each, np.uint32).astype(np.int64) for each in self._columns)
+        self._check(starts, sizes, offsets, numbers)
+        places = np.cumsum(sizes) - sizes
+        order = np.argsort(starts, kind="stable")
+        firsts = np.flatnonzero(np.append(True, starts[order][1:] != (starts + sizes)[order][:-1]))
+        if len(firsts) > MAX_PIECES:
+            damaged(
+                "the data is in too many pieces", None, found=f"{len(firsts):,}", expected=f"at most {MAX_PIECES:,}"
+            )
+        bounds = [*firsts.tolist(), len(order)]
+        runs = (order[a:b] for a, b in pairwise(bounds))
+        return tuple(self._segment(int(starts[run[0]]), places[run], sizes[run]) for run in runs)
+
+    def _check(self, *columns: NDArray[np.int64]) -> None:
+        starts, sizes, offsets, numbers = columns
+        if len(bad := np.flatnonzero(starts + sizes > ADDRESS_SPACE)):
+            found = f"0x{int(starts[bad[0]]):08x} and 0x{int(sizes[bad[0]]):x} bytes"
+            message = f"a {self.what} ends behind the last address"
+            damaged(message, int(offsets[bad[0]]), found=found, expected="an end of at most 2^32")
+        if (pair := first_overlap(starts, sizes)) is not None:
+            found = " and ".join(
+                f"{words_of(int(starts[i]), int(sizes[i]))} ({self.unit} {int(numbers[i])})" for i in pair
+            )
+            damaged(f"two {self.what}s overlap", int(offsets[pair[1]]), found=found, next_step=_NEXT_STEP)
+
+    def _segment(self, address: int, places: NDArray[np.int64], sizes: NDArray[np.int64]) -> Segment:
+        if (places[1:] == (places + sizes)[:-1]).all():  # in the file as in memory
+            data = bytes(self.data[int(places[0]) : int(places[-1] + sizes[-1])])
         else:
-            runs.append([piece])
-        end = piece.address + len(piece.data)
-    if len(runs) > MAX_PIECES:
-        damaged("the data is in too many pieces", None, found=f"{len(runs):,}", expected=f"at most {MAX_PIECES:,}")
-    return tuple(_segment(run) for run in runs)
-
-
-def _segment(run: Sequence[Piece]) -> Segment:
-    data = b"".join(piece.data for piece in run)
-    return Segment(run[0].address, data, len(data), access_at(run[0].address))
+            view = memoryview(self.data)
+            data = b"".join(view[a : a + b] for a, b in zip(places.tolist(), sizes.tolist(), strict=True))
+        return Segment(address, data, len(data), access_at(address))
 
 
 def access_at(address: int) -> str:

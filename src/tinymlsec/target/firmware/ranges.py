@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinymlsec.target.firmware.bytes_of_file import damaged
 from tinymlsec.target.firmware.limits import ADDRESS_SPACE, MAX_MEMORY
@@ -46,34 +47,40 @@ def check_total(sizes: int, offset: int | None) -> None:
         )
 
 
-def check_overlap(
-    items: Sequence[Range], what: str, next_step: str, place: Callable[[Range], str] | None = None
-) -> None:
+def check_overlap(items: Sequence[Range], what: str, next_step: str) -> None:
     """Refuses two ranges that share an address.
 
     Args:
         items: in any order; empty ones are left out.
         what: name of one range in the error.
         next_step: what to do about it.
-        place: says more about a range than its addresses.
 
     Raises:
         FirmwareError: two overlap; its offset is that of the one that begins later.
     """
     kept = [item for item in items if item.size]
-    if len(kept) < 2:
-        return
-    table = np.array(kept, np.int64)
-    order = np.argsort(table[:, 0], kind="stable")
-    starts, ends = table[order, 0], table[order, 0] + table[order, 1]
-    bad = np.flatnonzero(starts[1:] < np.maximum.accumulate(ends)[:-1])
+    table = np.array(kept, np.int64).reshape(-1, 3)
+    pair = first_overlap(table[:, 0], table[:, 1])
+    if pair is not None:
+        found = " and ".join(words_of(kept[place].start, kept[place].size) for place in pair)
+        damaged(f"two {what} overlap", kept[pair[1]].offset, found=found, next_step=next_step)
+
+
+def first_overlap(starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[int, int] | None:
+    """Places of two ranges that share an address, the one that begins later second; None where none do.
+
+    Args:
+        starts: (n,) addresses in any order.
+        sizes: (n,) bytes, none of them 0.
+    """
+    order = np.argsort(starts, kind="stable")
+    begins, ends = starts[order], (starts + sizes)[order]
+    bad = np.flatnonzero(begins[1:] < np.maximum.accumulate(ends)[:-1])
     if not len(bad):
-        return
-    later = kept[order[bad[0] + 1]]
-    earlier = kept[order[int(np.argmax(ends[: bad[0] + 1]))]]
-    found = " and ".join(_words(item) + (f" ({place(item)})" if place else "") for item in (earlier, later))
-    damaged(f"two {what} overlap", later.offset, found=found, next_step=next_step)
+        return None
+    return int(order[int(np.argmax(ends[: bad[0] + 1]))]), int(order[bad[0] + 1])
 
 
-def _words(item: Range) -> str:
-    return f"0x{item.start:08x} to 0x{item.start + item.size:08x}"
+def words_of(start: int, size: int) -> str:
+    """A range as errors show it."""
+    return f"0x{start:08x} to 0x{start + size:08x}"

@@ -13,7 +13,7 @@ from tinymlsec.target.firmware.image import FirmwareImage, Segment
 from tinymlsec.target.firmware.limits import ADDRESS_SPACE
 from tinymlsec.target.firmware.pieces import access_at
 from tinymlsec.target.firmware.ranges import Range, check_total, check_wrap
-from tinymlsec.target.firmware.vectors import BOOT_OFFSETS, objection, vector_table
+from tinymlsec.target.firmware.vectors import BOOT_OFFSETS, Spans, objection, vector_table
 
 FLASH_STARTS = (
     0x0800_0000,  # STM32, GD32
@@ -47,7 +47,7 @@ def read_raw(data: bytes, base: int | None = None, machine: str | None = None) -
     if base is None:
         base, notes = _guess(data, machine)
     if not 0 <= base < ADDRESS_SPACE:
-        raise FirmwareError("the base address is none", found=hex(base), expected="0 to 0xffffffff")
+        raise FirmwareError("the base address is no address", found=hex(base), expected="0 to 0xffffffff")
     check_wrap(Range(base, len(data), 0), "the image")
     segments = (Segment(base, data, len(data), access_at(base)),)
     vectors = vector_table(segments) if machine in (None, "arm") else None
@@ -81,7 +81,7 @@ def _candidates(data: bytes) -> list[int]:
         reset = words[1] - 1
         for base in (*FLASH_STARTS, *(reset & -step for step in _STEPS)):
             # Handlers lie behind the table that names them.
-            inside = [(base + offset + 8, base + len(data))]
+            inside = Spans([(base + offset + 8, base + len(data))])
             if base not in fits and not objection(words, inside):
                 fits.append(base)
         if fits:

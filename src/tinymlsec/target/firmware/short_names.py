@@ -17,18 +17,28 @@ _OPERATOR = re.compile(r"(?:cv)?[a-z][a-zA-Z]")
 _SPECIAL = {"C": "", "D": "~"}
 
 
-@lru_cache(maxsize=65_536)
+_CACHED_LENGTH = 256
+"""Longer names are taken apart each time, so that names of a hostile file do not fill the memory for good."""
+
+
 def short_name(name: str) -> str:
     """Name of a function or variable without parameters and compiler suffixes.
 
     Examples: ``_ZN6tflite12_GLOBAL__N_18ConvEvalEP13TfLiteContext`` is ``tflite::(anonymous namespace)::ConvEval``;
     ``arm_nn_mat_mul.isra.0`` is ``arm_nn_mat_mul``.
     """
+    return _kept(name) if len(name) <= _CACHED_LENGTH else _short(name)
+
+
+def _short(name: str) -> str:
     plain = _SUFFIX.sub("", name) or name
     if not plain.startswith("_Z"):
         return plain
     parts = _path(plain)
     return "::".join(parts) if parts else name
+
+
+_kept = lru_cache(maxsize=16_384)(_short)
 
 
 def _path(name: str) -> list[str]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tinymlsec.errors import FirmwareError, UsageError
 from tinymlsec.target.firmware.bytes_of_file import NEXT_STEP, damaged
 from tinymlsec.target.firmware.image import FirmwareImage
-from tinymlsec.target.firmware.pieces import Piece, join
+from tinymlsec.target.firmware.pieces import Pieces
+from tinymlsec.target.firmware.ranges import check_total
 from tinymlsec.target.firmware.uf2_checks import check_blocks, check_numbers, tag_notes, verify_md5
 from tinymlsec.target.firmware.uf2_families import (
     SIDE_BLOCKS,
@@ -22,10 +23,12 @@ from tinymlsec.target.firmware.uf2_families import (
     family_number,
     foreign_core,
 )
-from tinymlsec.target.firmware.uf2_layout import BLOCK, BLOCK_SIZE, CONTAINER, FAMILY, MD5, NOT_FLASH, START_0
+from tinymlsec.target.firmware.uf2_layout import BLOCK, BLOCK_SIZE, CONTAINER, FAMILY, MD5, MD5_SIZE, NOT_FLASH, START_0
 from tinymlsec.target.firmware.vectors import vector_table
 
 MAGIC = START_0.to_bytes(4, "little")
+_SHOWN = 8
+"""Families that a message names."""
 
 
 def read_uf2(data: bytes, machine: str | None = None, family: str | None = None) -> FirmwareImage:
@@ -52,12 +55,17 @@ def read_uf2(data: bytes, machine: str | None = None, family: str | None = None)
     skipped = int(np.count_nonzero(mine)) - len(flash)
     if skipped:
         notes.append(f"{skipped} blocks that are not for the main flash are left out")
-    pieces = [_piece(blocks[index], int(index)) for index in flash]
-    if not pieces:
+    if not len(flash):
         _nothing(blocks)
-    segments = join(pieces, "block", lambda item: f"block {item.offset // BLOCK_SIZE}")
+    check_total(int(blocks["payload"][flash].sum(dtype=np.int64)), None)
+    pieces = Pieces("block", "block")
+    for index in flash.tolist():
+        block = blocks[index]
+        payload = block["data"].tobytes()[: int(block["payload"])]
+        pieces.add(int(block["address"]), payload, index * BLOCK_SIZE, index)
+    segments = pieces.segments()
     notes += tag_notes(blocks[flash[0]])
-    notes += verify_md5(blocks[flash[(blocks["flags"][flash] & MD5) != 0]], segments)
+    notes += verify_md5(blocks["data"][:, -MD5_SIZE:][flash[(blocks["flags"][flash] & MD5) != 0]], segments)
     known = "" if number is None else family_machine(number)
     vectors = vector_table(segments) if (machine or known or "arm") == "arm" else None
     if number is not None and foreign_core(number):
@@ -75,11 +83,6 @@ def read_uf2(data: bytes, machine: str | None = None, family: str | None = None)
     )
 
 
-def _piece(block: np.void, index: int) -> Piece:
-    payload = block["data"].tobytes()[: int(block["payload"])]
-    return Piece(int(block["address"]), payload, index * BLOCK_SIZE)
-
-
 def _choose(
     blocks: NDArray[Any], machine: str | None, family: str | None
 ) -> tuple[int | None, NDArray[np.bool_], list[str]]:
@@ -91,14 +94,20 @@ def _choose(
         if number is None:
             raise UsageError("the UF2 family is not known", found=family, expected="a name such as RP2040, or a number")
         if number not in present:
-            found = ", ".join(map(family_name, present)) or "none"
+            found = _named(present) or "none"
             damaged(f"the UF2 file holds nothing for {family_name(number)}", None, found=found)
     else:
         number = _only(blocks, [n for n in present if n not in SIDE_BLOCKS] or present, machine)
-    notes = [f"blocks for {family_name(other)} are left out" for other in present if other != number]
+    others = [other for other in present if other != number]
+    notes = [f"blocks for {_named(others)} are left out"] if others else []
     if number is None:
         return None, ~tagged, notes
     return number, tagged & (blocks["family"] == number) & ((blocks["flags"] & CONTAINER) == 0), notes
+
+
+def _named(families: list[int]) -> str:
+    more = len(families) - _SHOWN
+    return ", ".join(map(family_name, families[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 def _only(blocks: NDArray[Any], present: list[int], machine: str | None) -> int | None:
@@ -110,7 +119,7 @@ def _only(blocks: NDArray[Any], present: list[int], machine: str | None) -> int 
         raise FirmwareError(
             "the UF2 file holds images for several device families",
             offset=int(other[0]) * BLOCK_SIZE + 28,
-            found=", ".join(map(family_name, present[:8])),
+            found=_named(present),
             expected="one family",
             next_step=f"name the one you mean, such as family {family_name(present[0])}",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,19 +88,24 @@ def tag_notes(block: np.void) -> list[str]:
     return notes
 
 
-def verify_md5(blocks: NDArray[Any], segments: Sequence[Segment]) -> list[str]:
+def verify_md5(ends: NDArray[np.uint8], segments: Sequence[Segment]) -> list[str]:
     """Compares the checksums that blocks carry with the data.
+
+    Args:
+        ends: (n, 24) last bytes of the data of blocks that carry one.
+        segments: of the image, by address.
 
     Raises:
         FirmwareError: a region that the image holds whole has another checksum.
     """
-    trailers = {block["data"].tobytes()[-uf2.MD5_SIZE :] for block in blocks}
+    trailers = {row.tobytes() for row in ends}
     left = HASH_FACTOR * sum(len(segment.data) for segment in segments)
+    starts = [segment.address for segment in segments]
     unchecked = 0
     for trailer in sorted(trailers):
         start, size = (int.from_bytes(trailer[i : i + 4], "little") for i in (0, 4))
-        holder = next((s for s in segments if s.address <= start and start + size <= s.end), None)
-        if holder is None or size > left:
+        holder = segments[max(bisect_right(starts, start) - 1, 0)]
+        if not (holder.address <= start and start + size <= holder.end) or size > left:
             unchecked += 1
             continue
         left -= size

@@ -120,6 +120,10 @@ class BuildError(ToolchainError):
     """A compiler refused the sources; the message has the first lines of what it said."""
 
 
+class MachineError(TinymlsecError):
+    """The emulator could not do what was asked, or its process died; firmware that goes wrong is a result instead."""
+
+
 class PluginError(InputError):
     """An attack declaration, built in or from a third party, that breaks the contract."""
 

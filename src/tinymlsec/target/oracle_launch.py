@@ -44,10 +44,12 @@ class Launched:
     Args:
         command: program and arguments; the JSON configuration is appended as the last one.
         limits: the memory limit is handed to the process.
+        extra: further file descriptors that it gets.
     """
 
-    def __init__(self, command: Sequence[str], limits: Limits) -> None:
+    def __init__(self, command: Sequence[str], limits: Limits, extra: Sequence[int] = ()) -> None:
         self.owner = os.getpid()
+        self._extra = tuple(extra)
         with tempfile.TemporaryFile() as shared:
             shared.truncate(8)
             self._map = mmap.mmap(shared.fileno(), 8)
@@ -61,7 +63,7 @@ class Launched:
 
     def _start(self, command: Sequence[str], limits: Limits, shared: int) -> tuple[subprocess.Popen[bytes], int]:
         life_read, life_write = os.pipe()
-        config = {"memory": limits.memory_bytes, "life": life_read, "progress": shared}
+        config = {"memory": limits.memory_bytes, "life": life_read, "progress": shared, "extra": self._extra}
         try:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
                 [*command, json.dumps(config)],
@@ -71,7 +73,7 @@ class Launched:
                 bufsize=0,
                 cwd=tempfile.gettempdir(),
                 env={name: os.environ[name] for name in KEEP if name in os.environ} | THREADS,
-                pass_fds=(life_read, shared),
+                pass_fds=(life_read, shared, *self._extra),
                 start_new_session=True,  # an interrupt typed at the terminal reaches the parent only
             )
         except BaseException:

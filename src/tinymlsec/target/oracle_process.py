@@ -96,10 +96,11 @@ class WorkerProcess(Launched):
     Args:
         command: program and arguments; the JSON configuration is appended.
         limits: memory and times.
+        extra: further file descriptors that it gets.
     """
 
-    def __init__(self, command: Sequence[str], limits: Limits) -> None:
-        super().__init__(command, limits)
+    def __init__(self, command: Sequence[str], limits: Limits, extra: Sequence[int] = ()) -> None:
+        super().__init__(command, limits, extra)
         self.loaded: OrderedDict[str, Held] = OrderedDict()
         """Models that the worker holds by key, least recently used first."""
         self.call: Call | None = Call("start the worker", 0, limits.start_seconds)

@@ -34,6 +34,19 @@ class CFlash(ctypes.Structure):
     )  # fmt: skip
 
 
+def flash_state(lines: FlashLines) -> tuple[CFlash, list[ctypes.Array[ctypes.c_uint32]]]:
+    """The C structure for a geometry, not begun yet, and the memory that it points to, which has to live as long."""
+    memory: list[ctypes.Array[ctypes.c_uint32]] = []
+
+    def cache(geometry: tuple[int, int]) -> CLineCache:
+        sets, ways = geometry
+        memory.append((ctypes.c_uint32 * max(1, sets * ways))())
+        tags = ctypes.cast(memory[-1], ctypes.POINTER(ctypes.c_uint32))
+        return CLineCache(lines.line_bytes.bit_length() - 1, sets, ways, 0, tags, 0, 0)
+
+    return CFlash(lines.base, lines.size, cache(lines.code), cache(lines.data)), memory
+
+
 @dataclass(frozen=True)
 class FlashReads:
     """Lines read from the flash array in a run."""
@@ -59,17 +72,9 @@ class FlashCache:
     """
 
     def __init__(self, lines: FlashLines) -> None:
-        shift = lines.line_bytes.bit_length() - 1
         self._library = _library()
-        self._memory: list[ctypes.Array[ctypes.c_uint32]] = []
-        self.state = CFlash(lines.base, lines.size, self._lines(lines.code, shift), self._lines(lines.data, shift))
+        self.state, self._memory = flash_state(lines)
         self.begin()
-
-    def _lines(self, geometry: tuple[int, int], shift: int) -> CLineCache:
-        sets, ways = geometry
-        tags = (ctypes.c_uint32 * max(1, sets * ways))()
-        self._memory.append(tags)  # C keeps the pointer only
-        return CLineCache(shift, sets, ways, 0, ctypes.cast(tags, ctypes.POINTER(ctypes.c_uint32)), 0, 0)
 
     def begin(self) -> None:
         """Forget everything: empty caches."""

@@ -28,11 +28,13 @@ class Cpu:
             names = [f"R{i}" for i in range(13)] + ["SP", "LR"]
             self.registers = tuple(int(getattr(const, f"UC_ARM_REG_{name}")) for name in names)
             self.pc, self.status = int(const.UC_ARM_REG_PC), int(const.UC_ARM_REG_XPSR)
-            self.arguments, self.link, self.stack, self.result = (0, 1, 2, 3), 14, 13, 0
+            self.arguments: tuple[int, ...] = (0, 1, 2, 3)
+            self.link = 14
         else:
             self.registers = tuple(int(getattr(const, f"UC_RISCV_REG_X{i}")) for i in range(32))
             self.pc, self.status = int(const.UC_RISCV_REG_PC), 0
-            self.arguments, self.link, self.stack, self.result = tuple(range(10, 18)), 1, 2, 10
+            self.arguments = tuple(range(10, 18))
+            self.link = 1
 
     def decoder(self) -> Decode:
         """A decoder of its instructions."""

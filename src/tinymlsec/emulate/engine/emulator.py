@@ -31,7 +31,8 @@ class Emulator:
 
         self.cpu = Cpu(config["machine"], config["unicorn_cpu"])
         self.library = lib.load(tracer)
-        self.uc = unicorn.Uc(self.cpu.architecture, self.cpu.mode)
+        engine: Any = unicorn  # its types say nothing
+        self.uc: Any = engine.Uc(self.cpu.architecture, self.cpu.mode)
         self.uc.ctl_set_cpu_model(self.cpu.model)
         self.state = lib.CTracer()
         self.reference = ctypes.byref(self.state)
@@ -49,7 +50,7 @@ class Emulator:
         state, cpu = self.state, self.cpu
         for name in lib.API:
             setattr(state.api, name, ctypes.cast(getattr(uclib, f"uc_{name}"), ctypes.c_void_p).value)
-        state.uc = self.uc._uch.value if hasattr(self.uc._uch, "value") else self.uc._uch
+        state.uc = self.uc._uch
         for i, number in enumerate(cpu.registers):
             state.ids[i] = number
         state.registers, state.pc_id, state.status_id = len(cpu.registers), cpu.pc, cpu.status
@@ -147,7 +148,11 @@ class Emulator:
 
     def share(self) -> Any:
         """The engine for others, such as peripherals: what they change in it is noted."""
-        for name, note in (("reg_write", self._changed), ("context_restore", self._changed), ("mem_write", self._wrote)):
+        for name, note in (
+            ("reg_write", self._changed),
+            ("context_restore", self._changed),
+            ("mem_write", self._wrote),
+        ):
             setattr(self.uc, name, _noting(getattr(self.uc, name), note))
         return self.uc
 

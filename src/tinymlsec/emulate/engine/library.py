@@ -24,6 +24,8 @@ WANT_REGISTERS, WANT_BUS, WANT_VALUES, WANT_ADDRESSES, WANT_RECORDS, WANT_COUNTS
 TRAP_DIVISION, TRAP_DIVISION_BY_CONTROL, TRAP_UNALIGNED, TRAP_UNALIGNED_BY_CONTROL, TRAP_MPU, MPU_V8 = (
     1 << i for i in range(6)
 )
+TAKES = {"hd": 0, "hw": 1, "bus_hd": 2, "bus_hw": 3, "value": 4, "bus": 5, "address": 6}
+"""Columns of a campaign, as in campaign.h."""
 FAULTS = {"skip": 1, "register": 2, "memory": 3, "fetch": 4}
 
 API = (
@@ -88,8 +90,8 @@ class CCampaign(ctypes.Structure):
         ("output_count", _U32), ("arguments", _U32), ("argument_ids", _I32 * 8), ("link_id", _I32), ("link", _U32),
         ("argument_rows", _PTR), ("write_at", _PTR), ("write_bytes", _PTR), ("write_rows", _PTR), ("output_at", _PTR),
         ("output_bytes", _PTR), ("output_rows", _PTR), ("column_kind", _PTR), ("column_rows", _PTR), ("points", _PTR),
-        ("point_count", _U32), ("fault_rows", _PTR), ("ends", _PTR), ("lengths", _PTR), ("instructions", _PTR), ("first_pcs", _PTR),
-        ("done", _U32), ("seconds", ctypes.c_double),
+        ("point_count", _U32), ("fault_rows", _PTR), ("ends", _PTR), ("lengths", _PTR),
+        ("instructions", _PTR), ("first_pcs", _PTR), ("done", _U32), ("seconds", ctypes.c_double),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 NONE = 255
 BRANCH, SYNC, LOAD, STORE, IT, INVALID, WAITS, SIGNED = (1 << i for i in range(8))
@@ -57,10 +58,12 @@ DECODE_TYPE = ctypes.CFUNCTYPE(
 )
 
 
-def callback(decode: Decode) -> ctypes._CFuncPtr:
+def callback(decode: Decode) -> Any:
     """The decoder as the tracer calls it, once for each instruction that runs for the first time."""
 
-    def decoded(address: int, data: ctypes._Pointer[ctypes.c_uint8], available: int, out: ctypes._Pointer[CStep]) -> int:
+    def decoded(
+        address: int, data: ctypes._Pointer[ctypes.c_uint8], available: int, out: ctypes._Pointer[CStep]
+    ) -> int:
         try:
             step = decode(address, bytes(data[:available]))
         except Exception:  # an exception cannot cross C: bytes that no decoder understands are no instruction
@@ -68,7 +71,19 @@ def callback(decode: Decode) -> ctypes._CFuncPtr:
         if step is None:
             return 1
         target = out.contents
-        for name in ("size", "kind", "width", "count", "base", "index", "shift", "written", "first", "stored", "divisor"):
+        for name in (
+            "size",
+            "kind",
+            "width",
+            "count",
+            "base",
+            "index",
+            "shift",
+            "written",
+            "first",
+            "stored",
+            "divisor",
+        ):
             setattr(target, name, getattr(step, name))
         target.offset = (step.offset + (1 << 31)) % (1 << 32) - (1 << 31)
         return 0

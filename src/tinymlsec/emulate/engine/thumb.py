@@ -171,7 +171,9 @@ class _Reader:
         )
 
 
-_CONDITIONS = frozenset(("eq", "ne", "cs", "hs", "cc", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le"))
+_CONDITIONS = frozenset(
+    ("eq", "ne", "cs", "hs", "cc", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")
+)
 
 
 def _mask(registers: set[int]) -> int:

@@ -322,6 +322,7 @@ static void on_interrupt(void *uc, uint32_t number, void *user) {
     tms_tracer *t = user;
     (void)uc;
     t->interrupt = number + 1;
+    if (t->pending) t->fault_pc = t->pending_pc;
     stop(t, TMS_END_EXCEPTION);
 }
 
@@ -369,7 +370,7 @@ static void conclude(tms_tracer *t, int error, uint32_t until) {
     if (t->end) return;
     if (error) {
         t->end = TMS_END_ENGINE;
-        if (!t->fault_pc) t->fault_pc = pc;
+        t->fault_pc = s ? t->pending_pc : pc;
     } else if (pc == until) {
         t->end = TMS_END_DONE;
     } else {

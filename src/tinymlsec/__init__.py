@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinymlsec.assessment import Assessment, Options, Sources, assess, read_run
+    from tinymlsec.emulate.measure_model import MeasureOptions, measure
+    from tinymlsec.emulate.measure_records import Measurement
     from tinymlsec.evidence import Evidence, Observation
     from tinymlsec.registry import AttackConfig, attack, discover
     from tinymlsec.report import write_assessment
@@ -23,12 +25,14 @@ _HOME = {
     "read_run": "assessment", "Evidence": "evidence", "Observation": "evidence", "AttackConfig": "registry",
     "attack": "registry", "discover": "registry", "write_assessment": "report",
     "read_model": "target.tflite.reader", "read_model_file": "target.tflite.reader",
-    "write_model": "target.tflite.writer",
+    "write_model": "target.tflite.writer", "measure": "emulate.measure_model",
+    "MeasureOptions": "emulate.measure_model", "Measurement": "emulate.measure_records",
 }  # fmt: skip
 
 __all__ = [
-    "Assessment", "AttackConfig", "Evidence", "Observation", "Options", "Sources", "__version__", "assess", "attack",
-    "discover", "read_model", "read_model_file", "read_run", "write_assessment", "write_model",
+    "Assessment", "AttackConfig", "Evidence", "MeasureOptions", "Measurement", "Observation", "Options", "Sources",
+    "__version__", "assess", "attack", "discover", "measure", "read_model", "read_model_file", "read_run",
+    "write_assessment", "write_model",
 ]  # fmt: skip
 
 

@@ -51,12 +51,21 @@ class DirectMachine:
     def _register(self, arm: str, riscv: str) -> int:
         return int(getattr(self.const, f"UC_ARM_REG_{arm}" if self.arm else f"UC_RISCV_REG_{riscv}"))
 
-    def boot(self, until: str) -> None:
-        assert self.image.entry is not None
-        self.uc.emu_start(self.image.entry | self.arm, self.image.symbols[until].address, timeout=10_000_000)
-        self.trace.clear()
+    def __enter__(self) -> DirectMachine:
+        return self
 
-    def call(self, name: str, *arguments: int, probe: Probe | None = None) -> RunResult:
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def boot(self, until: str | int) -> RunResult:
+        assert self.image.entry is not None
+        stop = self.image.symbols[until].address if isinstance(until, str) else until
+        self.uc.emu_start(self.image.entry | self.arm, stop, timeout=10_000_000)
+        made = len(self.trace)
+        self.trace.clear()
+        return RunResult(RunEnd.DONE, made)
+
+    def call(self, name: str, *arguments: int, probe: Probe | None = None, **limits: float) -> RunResult:
         back = self.image.symbols["tms_idle"].address
         self.uc.reg_write(self._register("LR", "RA"), back | self.arm)
         for i, value in enumerate(arguments):

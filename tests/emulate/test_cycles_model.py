@@ -98,6 +98,14 @@ def test_failed_condition_costs_one_cycle() -> None:
     assert found == Span(3 * 2 + 7, 10 + 3 * 2 + 7)
 
 
+def test_a_return_in_an_it_block_may_have_been_skipped_each_time() -> None:
+    # it eq ; bxeq lr ; bx lr: counts mark both takens and failures of the second
+    found = cost("cortex-m4", "08bf 7047 7047", {0: (10, 0), 2: (10, 10), 4: (4, 4)})
+    assert found == Span(0 + 10 + 4 * 2, 10 + 10 * 4 + 4 * 4)
+    # of itt only two instructions are conditional: the return after them is not
+    assert cost("cortex-m4", "04bf 0130 0131 7047", {0: (1, 0), 2: (1, 0), 4: (1, 0), 6: (1, 1)}).low == 4
+
+
 def test_flash_raises_the_upper_bound_only() -> None:
     model = cycle_model("cortex-m4")
     assert model.cost({BASE: (4, 0)}, image("4018"), flash_cycles=50) == Span(4, 54)

@@ -88,8 +88,9 @@ def notes_for(
         "" if choice.fidelity is Fidelity.NATIVE else f"approximated core: {choice.reason}",
         f"cycle table: {table.note}" if table.note else "",
         unchecked(table, kinds),
-        "the model keeps state: each input is run from the initial state" if model.state_tensors else "",
+        "the model keeps state: the inputs are consecutive steps of one sequence" if model.state_tensors else "",
         "functions are priced at zero wait states; a layer is run by itself, with empty flash caches at its start",
+        "stack: deepest word written in these runs; interrupts come on top",
         *more,
     ]
     return tuple(note for note in notes if note)

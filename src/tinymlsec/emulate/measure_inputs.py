@@ -77,10 +77,10 @@ def _from_file(program: Program, model: Model, path: Path, count: int) -> Feed:
     space = input_space(model)
     frames = bool(model.state_tensors)
     dataset = load_dataset(path, space, frames=frames)
-    codes = dataset.x.reshape(-1, *space.sample_shape)[:count] if frames else dataset.x[:count]
+    codes = (dataset.x[0] if frames else dataset.x)[:count]
     port = program.inputs[0]
     array = space.to_device(codes).astype(np.dtype(port.dtype)).reshape(len(codes), *port.shape)
-    return Feed((array,), f"{path.name}, the first {len(codes)}" + (" steps" if frames else ""))
+    return Feed((array,), f"{path.name}, the first {len(codes)}" + (" steps of its first sequence" if frames else ""))
 
 
 def same_outputs(mine: Sequence[Sequence[bytes]], theirs: Sequence[NDArray[np.generic]]) -> int:

@@ -42,11 +42,12 @@ _LADDER = (
 )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of the templates as text."""
     return files("tinymlsec.report").joinpath("templates", name).read_text(encoding="utf-8").strip()
 
 
-def _environment(text_limit: int) -> Environment:
+def environment(text_limit: int) -> Environment:
     """A Jinja environment that escapes everything and shows nothing from a stranger as it is."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -69,7 +70,7 @@ def _environment(text_limit: int) -> Environment:
 @cache
 def _inline() -> tuple[str, str, str]:
     """Style sheet, script, and the script's hash for the content security policy."""
-    css, js = _asset("report.css"), _asset("report.js")
+    css, js = asset("report.css"), asset("report.js")
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     return css, js, f"sha256-{digest}"
 
@@ -78,7 +79,7 @@ def _render(report: Report, step: _Step) -> str:
     from markupsafe import Markup
 
     css, js, script_hash = _inline()
-    template = _environment(step.limits.text).get_template("page.html.j2")
+    template = environment(step.limits.text).get_template("page.html.j2")
     return template.render(
         page=page_of(report, step.limits, step.notice),
         outcomes=OUTCOMES,

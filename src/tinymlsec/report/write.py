@@ -63,7 +63,7 @@ def write_reports(report: Report, folder: Path, formats: Sequence[str] = tuple(F
     texts = {name: FORMATS[name](report) for name in dict.fromkeys(formats)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return {name: _replace(folder / f"report.{name}", text) for name, text in texts.items()}
+        return {name: replace_file(folder / f"report.{name}", text) for name, text in texts.items()}
     except OSError as error:
         raise RunFolderError(
             "the report cannot be written",
@@ -110,7 +110,7 @@ def _check(formats: Sequence[str]) -> None:
         raise UsageError("no such report format", found=", ".join(unknown), expected=", ".join(FORMATS))
 
 
-def _replace(path: Path, text: str) -> Path:
+def replace_file(path: Path, text: str) -> Path:
     """Write beside the file and move over it, so that a reader sees the old report or the new one."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)

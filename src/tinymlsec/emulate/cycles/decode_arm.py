@@ -85,6 +85,7 @@ def arm_decoder() -> Decoder:
             literal=memory is not None and memory.base == counter and kind in ("load", "load_many"),
             always_taken=to_counter or kind in ("jump", "call", "table_branch"),
             from_memory=to_counter and kind in ("load", "load_many"),
+            block=len(found.mnemonic) - 1 if kind == "it" else 0,
         )
 
     return decode

@@ -77,5 +77,18 @@ def flash_timing(device: str) -> FlashTiming | None:
     path = FOLDER / f"{device}.toml"
     if not path.is_file() or path.parent != FOLDER:
         return None
-    text = read_text(path, DeviceError, "reinstall tinymlsec")
+    return read_flash_timing(path, "reinstall tinymlsec")
+
+
+def read_flash_timing(path: Path, next_step: str = "see docs/firmware/cycles.md") -> FlashTiming:
+    """The flash of a device from a file, a user's own for instance.
+
+    Args:
+        path: a TOML file with the fields of `FlashTiming`.
+        next_step: what an error tells to do.
+
+    Raises:
+        DeviceError: it cannot be read, or does not follow the schema.
+    """
+    text = read_text(path, DeviceError, next_step)
     return validate(FlashTiming, parse(text, path, DeviceError), path, text, DeviceError)

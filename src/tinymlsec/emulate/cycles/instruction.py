@@ -44,6 +44,8 @@ class Instruction:
     """Never goes on to the next instruction."""
     from_memory: bool = False
     """Its new program counter comes from memory."""
+    block: int = 0
+    """How many instructions after it it makes conditional."""
 
 
 Decoder = Callable[[int, bytes], Instruction]

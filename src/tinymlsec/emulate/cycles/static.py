@@ -47,15 +47,32 @@ def static_costs(instructions: Sequence[Instruction], table: CycleTable) -> Stat
         _after(i, b, cost, table) if b is not None and f else cost
         for i, b, f, cost in zip(instructions, before, follows, alone, strict=True)
     ]
+    leaves = np.array([i.always_taken for i in instructions], bool)
+    guarded = np.array(_guarded(instructions, follows), bool) & leaves
     return StaticCosts(
         addresses=np.array([i.address for i in instructions], np.int64),
-        alone=_pairs(alone),
-        after=_pairs(after),
-        refill=_pairs([_refill(i, table) for i in instructions]),
+        alone=_maybe_skipped(_pairs(alone), guarded, table.rules.skipped.low),
+        after=_maybe_skipped(_pairs(after), guarded, table.rules.skipped.low),
+        refill=_maybe_skipped(_pairs([_refill(i, table) for i in instructions]), guarded, 0.0),
         is_branch=np.array([i.always_taken or i.kind == "branch" for i in instructions], bool),
-        always_taken=np.array([i.always_taken for i in instructions], bool),
+        always_taken=leaves,
         follows=np.array(follows, bool),
     )
+
+
+def _guarded(instructions: Sequence[Instruction], follows: Sequence[bool]) -> list[bool]:
+    """Which instructions stand in an IT block."""
+    found, left = [], 0
+    for instruction, follow in zip(instructions, follows, strict=True):
+        left = left if follow else 0
+        found.append(left > 0)
+        left = instruction.block or max(left - 1, 0)
+    return found
+
+
+def _maybe_skipped(pairs: Pairs, guarded: NDArray[np.bool_], low: float) -> Pairs:
+    """Lower bounds of branches in IT blocks: counts do not tell how often their condition failed."""
+    return np.where(guarded[:, None] & np.array([True, False]), np.minimum(pairs, low), pairs)
 
 
 def _pairs(bounds: Sequence[Bounds]) -> Pairs:

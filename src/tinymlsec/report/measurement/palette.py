@@ -29,8 +29,8 @@ def style(prefix: str, *, page: bool) -> str:
         page: the drawing stands in a page that sets `color-scheme`; else it follows the reader's system by itself.
     """
     if page:
-        both = "".join(f"--{name}:light-dark({light},{dark});" for name, (light, dark) in COLORS.items())
+        both = "".join(f"--m-{name}:light-dark({light},{dark});" for name, (light, dark) in COLORS.items())
         return f".{prefix}{{{both}}}"
-    lights = "".join(f"--{name}:{light};" for name, (light, _) in COLORS.items())
-    darks = "".join(f"--{name}:{dark};" for name, (_, dark) in COLORS.items())
+    lights = "".join(f"--m-{name}:{light};" for name, (light, _) in COLORS.items())
+    darks = "".join(f"--m-{name}:{dark};" for name, (_, dark) in COLORS.items())
     return f".{prefix}{{{lights}}}@media (prefers-color-scheme:dark){{.{prefix}{{{darks}}}}}"

@@ -22,14 +22,14 @@ def box(x: float, y: float, width: float, height: float, color: str, *, radius: 
     """A filled rectangle in one of the palette's colors, with a text that shows while the pointer is over it."""
     corner = f' rx="{number(radius)}"' if radius else ""
     shape = f'<rect x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"{corner} '
-    shape += f'fill="var(--{color})"'
+    shape += f'fill="var(--m-{color})"'
     return f"{shape}><title>{escape(clean(hint, 200))}</title></rect>" if hint else shape + "/>"
 
 
 def line(x1: float, y1: float, x2: float, y2: float, color: str = "line") -> str:
     """A thin line."""
     ends = f'x1="{number(x1)}" y1="{number(y1)}" x2="{number(x2)}" y2="{number(y2)}"'
-    return f'<line {ends} stroke="var(--{color})"/>'
+    return f'<line {ends} stroke="var(--m-{color})"/>'
 
 
 def ticks(top: float, most: int = 6) -> list[float]:

@@ -225,7 +225,7 @@ def _optimize_flags(tools: Toolchain, optimize: str) -> tuple[str, ...]:
 
 def _tool_flags(tools: Toolchain, files: Mapping[str, str]) -> tuple[str, ...]:
     cxx = _CXX if any(name.endswith(".cpp") for name in files) else ()
-    own = ("-fno-sanitize=all",) if tools.name == "zig" else ("-fmax-errors=20", "-ftrack-macro-expansion=0")
+    own = ("-fno-sanitize=all", "-fomit-frame-pointer") if tools.name == "zig" else ("-fmax-errors=20", "-ftrack-macro-expansion=0")
     return (*_COMMON, *cxx, *own, f"-idirafter{support.FOLDER}")
 
 

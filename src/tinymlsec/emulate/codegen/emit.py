@@ -194,7 +194,7 @@ def _layers(whole: Whole) -> str:
     main = whole.parts[0].graph
     parts = [
         f'{HEAD}#include "tms_model.h"\n#include "tms_memory.h"\n#include "tms_tables.h"\n'
-        f'#include "kernels/memory.h"\n{_includes(whole, pixels=False)}\n'
+        f'#include "kernels/compiler.h"\n#include "kernels/memory.h"\n{_includes(whole, pixels=False)}\n'
         f"TMS_ALIGNED(16) uint8_t tms_arena[TMS_ARENA_BYTES];\n",
         *(f"TMS_ALIGNED(16) uint8_t {v.pointer}[{max(v.bytes, 1)}];\n" for v in whole.variables),
         _ports("input", main, main.inputs),

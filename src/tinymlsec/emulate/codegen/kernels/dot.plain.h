@@ -4,20 +4,29 @@
 
 #include <stdint.h>
 
-/* How many neighboring channels of a depthwise layer are summed together. */
+#include "compiler.h"
+
+/* Output channels of a depthwise layer that are summed at the same time; of others it is one. */
 #define TMS_COLUMNS 1
+
+typedef struct {
+    uint32_t sum[TMS_COLUMNS];
+} tms_column_sums;
 
 /* sum + (x[0] + offset) * w[0] + ... over n codes. */
 static inline uint32_t tms_dot(uint32_t sum, const int8_t *x, const int8_t *w, int32_t n, int32_t offset) {
-    for (int32_t i = 0; i < n; ++i) {
+    TMS_UNTIE(x);
+    TMS_UNTIE(w);
+    TMS_ROLLED for (int32_t i = 0; i < n; ++i) {
         sum += (uint32_t)((x[i] + offset) * w[i]);
     }
     return sum;
 }
 
-/* The same for each of TMS_COLUMNS channels, one product each. */
-static inline void tms_columns(uint32_t *sums, const int8_t *x, const int8_t *w, int32_t offset) {
-    sums[0] += (uint32_t)((x[0] + offset) * w[0]);
+/* One more product for each of TMS_COLUMNS channels. */
+static inline tms_column_sums tms_columns(tms_column_sums s, const int8_t *x, const int8_t *w, int32_t offset) {
+    s.sum[0] += (uint32_t)((x[0] + offset) * w[0]);
+    return s;
 }
 
 #endif

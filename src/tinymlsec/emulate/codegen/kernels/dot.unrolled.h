@@ -4,30 +4,39 @@
 
 #include <stdint.h>
 
-/* How many neighboring channels of a depthwise layer are summed together. */
+#include "compiler.h"
+
+/* Output channels of a depthwise layer that are summed at the same time; of others it is one. */
 #define TMS_COLUMNS 4
+
+typedef struct {
+    uint32_t sum[TMS_COLUMNS];
+} tms_column_sums;
 
 /* sum + (x[0] + offset) * w[0] + ... over n codes. */
 static inline uint32_t tms_dot(uint32_t sum, const int8_t *x, const int8_t *w, int32_t n, int32_t offset) {
-    int32_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        sum += (uint32_t)((x[i] + offset) * w[i]);
-        sum += (uint32_t)((x[i + 1] + offset) * w[i + 1]);
-        sum += (uint32_t)((x[i + 2] + offset) * w[i + 2]);
-        sum += (uint32_t)((x[i + 3] + offset) * w[i + 3]);
+    const int8_t *end = x + (n & ~3);
+    TMS_UNTIE(x);
+    TMS_UNTIE(w);
+    TMS_ROLLED for (; x != end; x += 4, w += 4) {
+        sum += (uint32_t)((x[0] + offset) * w[0]);
+        sum += (uint32_t)((x[1] + offset) * w[1]);
+        sum += (uint32_t)((x[2] + offset) * w[2]);
+        sum += (uint32_t)((x[3] + offset) * w[3]);
     }
-    for (; i < n; ++i) {
+    TMS_ROLLED for (int32_t i = 0; i < (n & 3); ++i) {
         sum += (uint32_t)((x[i] + offset) * w[i]);
     }
     return sum;
 }
 
-/* The same for each of TMS_COLUMNS channels, one product each. */
-static inline void tms_columns(uint32_t *sums, const int8_t *x, const int8_t *w, int32_t offset) {
-    sums[0] += (uint32_t)((x[0] + offset) * w[0]);
-    sums[1] += (uint32_t)((x[1] + offset) * w[1]);
-    sums[2] += (uint32_t)((x[2] + offset) * w[2]);
-    sums[3] += (uint32_t)((x[3] + offset) * w[3]);
+/* One more product for each of TMS_COLUMNS channels. */
+static inline tms_column_sums tms_columns(tms_column_sums s, const int8_t *x, const int8_t *w, int32_t offset) {
+    s.sum[0] += (uint32_t)((x[0] + offset) * w[0]);
+    s.sum[1] += (uint32_t)((x[1] + offset) * w[1]);
+    s.sum[2] += (uint32_t)((x[2] + offset) * w[2]);
+    s.sum[3] += (uint32_t)((x[3] + offset) * w[3]);
+    return s;
 }
 
 #endif

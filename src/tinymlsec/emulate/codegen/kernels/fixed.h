@@ -6,8 +6,6 @@
 #include <stdint.h>
 
 /* Shifts of negative numbers to the left, and sums beyond 32 bits, are done in unsigned numbers: they wrap. */
-static inline int32_t tms_wrap_add(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
-static inline int32_t tms_wrap_mul(int32_t a, int32_t b) { return (int32_t)((uint32_t)a * (uint32_t)b); }
 static inline int32_t tms_shift_left(int32_t a, int32_t bits) { return (int32_t)((uint32_t)a << bits); }
 
 static inline int32_t tms_clamp(int32_t value, int32_t low, int32_t high) {
@@ -27,10 +25,16 @@ static inline int32_t tms_divide_by_power(int32_t value, int32_t bits) {
     return (value >> bits) + ((value & mask) > threshold);
 }
 
-/* value * multiplier * 2^(shift - 31); shift -31 to 30, to the left where positive. */
+/* value * multiplier * 2^(shift - 31), rounded after the product and after a shift to the right: a multiplier of 0 or
+   more, and a shift from -31 to 30. */
 static inline int32_t tms_rescale(int32_t value, int32_t multiplier, int32_t shift) {
-    const int32_t left = shift > 0 ? shift : 0, right = shift > 0 ? 0 : -shift;
-    return tms_divide_by_power(tms_high_mul(tms_shift_left(value, left), multiplier), right);
+    const int64_t half = INT64_C(1) << 30;
+    const int64_t exact = (int64_t)(shift > 0 ? tms_shift_left(value, shift) : value) * multiplier;
+    const int32_t product = (int32_t)((exact + half) >> 31);
+    if (shift >= 0) return product;
+    /* To nearest, ties away from zero: one less where negative, then ties go up. No product is INT32_MIN. */
+    const int32_t halves = (product + (product >> 31)) >> (-1 - shift);
+    return (halves >> 1) + (halves & 1);
 }
 
 #endif

@@ -1,22 +1,8 @@
-/* Moving bytes without a C library, and what compilers call things. */
+/* Moving bytes without a C library. */
 #ifndef TMS_MEMORY_KERNELS_H
 #define TMS_MEMORY_KERNELS_H
 
 #include <stdint.h>
-
-#if defined(__GNUC__)
-#define TMS_ALIGNED(n) __attribute__((aligned(n)))
-#define TMS_WEAK __attribute__((weak))
-#if defined(__clang__)
-#define TMS_LAYER __attribute__((noinline))
-#else
-#define TMS_LAYER __attribute__((noipa))
-#endif
-#else
-#define TMS_ALIGNED(n) _Alignas(n)
-#define TMS_WEAK
-#define TMS_LAYER
-#endif
 
 /* The two do not overlap, or are the same. */
 static inline void tms_move_bytes(void *to, const void *from, uint32_t bytes) {

@@ -4,13 +4,7 @@
 
 #include <stdint.h>
 
-#include "memory.h"
-
-#if defined(__GNUC__)
-#define TMS_NORETURN __attribute__((noreturn))
-#else
-#define TMS_NORETURN
-#endif
+#include "compiler.h"
 
 /* A check has failed: something has been tampered with. Does not return. */
 TMS_NORETURN void tms_detected(uint32_t code);

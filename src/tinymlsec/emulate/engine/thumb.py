@@ -11,7 +11,7 @@ SP, PC = 13, 15
 _SINGLE = re.compile(r"(ldr|str|lda|stl)(ex)?(s?)(b|h|d)?t?")
 _MANY = re.compile(r"(v?ldm|v?stm|push|pop|vpush|vpop)(ia|db)?")
 _JUMPS = ("b", "bl", "blx", "bx", "cbz", "cbnz", "tbb", "tbh", "bxns", "blxns")
-_HINTS = ("wfi", "wfe")
+_HINTS = ("wfi", "wfe", "yield")
 _READS_ALL = ("svc", "bkpt", "udf", "hvc")
 
 

@@ -365,16 +365,18 @@ static void conclude(tms_tracer *t, int error, uint32_t until) {
     t->api.reg_read(t->uc, t->pc_id, &pc);
     pc &= ~t->thumb;
     tms_step *s = t->pending;
-    if (s && !error && !t->end) complete(t, pc);
+    /* the engine takes wfe and yield, which it leaves behind, for undefined instructions; wfi just ends it */
+    uint32_t waits = s && (s->kind & TMS_WAITS) && pc == t->pending_pc + s->size;
+    if (s && (waits || !error) && !t->end) complete(t, pc);
     t->pending = NULL;
     if (t->end) return;
-    if (error) {
+    if (error && !waits) {
         t->end = TMS_END_ENGINE;
         t->fault_pc = s ? t->pending_pc : pc;
     } else if (pc == until) {
         t->end = TMS_END_DONE;
     } else {
-        t->end = s && (s->kind & TMS_WAITS) ? TMS_END_WAITS : TMS_END_MISMATCH;
+        t->end = waits ? TMS_END_WAITS : TMS_END_MISMATCH;
         t->fault_pc = pc;
     }
 }

@@ -125,23 +125,26 @@ def interpreter_header(net: Network) -> str:
 
 
 def build(
-    folder: Path, name: str, header: str, *, core: str = "cortex-m4", strip: bool = False, optimize: str = "-O2"
-) -> Path:
+    folder: Path, name: str, header: str, *, core: str = "cortex-m4", strip: bool = False, optimize: str = "-O2",
+    define: str = "",
+) -> Path:  # fmt: skip
     """Compiles one of the firmwares.
 
     Args:
         folder: where to put it.
-        name: gadget or interpreter.
+        name: gadget, interpreter or broken.
         header: text of weights.h.
         core: one of TARGETS.
         strip: without any symbol.
         optimize: the compiler's option.
+        define: a macro that is set.
     """
     target, cpu = TARGETS[core]
     (folder / "weights.h").write_text(header)
-    elf = folder / f"{name}-{core}{'-stripped' if strip else ''}.elf"
+    elf = folder / f"{name}-{core}{'-stripped' if strip else ''}{define}.elf"
     flags = ["-ffreestanding", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-sanitize=all"]
     flags += ["-std=c++20", "-nostdinc++", "-Wall", "-Werror", optimize, "-s" if strip else "-g"]
+    flags += [f"-D{define}"] * bool(define)
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-T", str(SOURCES / "gadget.ld")]
     sources = [str(SOURCES / f"{name}.cpp"), str(SOURCES / "board.cpp")]
     command = [sys.executable, "-m", "ziglang", "c++", "-target", target, f"-mcpu={cpu}", *flags, f"-I{folder}"]

@@ -22,7 +22,11 @@ MAX_SENT = 4096
 """Most bytes of one buffer that is sent."""
 MAX_TOUCHED = 4096
 """Most registers of which accesses are counted."""
-WAITS = {"arm": {b"\x30\xbf": "wfi", b"\x20\xbf": "wfe", b"\x10\xbf": "yield"}, "riscv32": {}}
+MAX_LISTENED = 256
+"""Most registers whose text is collected without being asked for."""
+PRINTABLE = frozenset({9, 10, 13, *range(32, 127)})
+WAITS_ARM = (b"\x30\xbf", b"\x20\xbf", b"\x10\xbf")  # wfi, wfe, yield
+WAITS_RISCV = (b"\x73\x00\x50\x10",)  # wfi
 """Instructions that wait for something; the engine stops behind them."""
 
 
@@ -63,6 +67,7 @@ class Bench:
         self.uc, self.arm = uc, arm
         self._report = BenchReport()
         self._registers = {register.address: register.name for register in hardware.registers}
+        self._listens = hardware.listens
         self._arguments = _argument_registers(arm)
         self._hooks: list[Any] = []
         self._peripherals = [self._map(block) for block in hardware.blocks]
@@ -98,8 +103,8 @@ class Bench:
         Args:
             counter: the program counter, without the Thumb bit.
         """
-        before = read_or_nothing(self.uc, counter - 2, 2) if self.arm else b""
-        if before not in WAITS["arm" if self.arm else "riscv32"]:
+        known = WAITS_ARM if self.arm else WAITS_RISCV
+        if read_or_nothing(self.uc, counter - len(known[0]), len(known[0])) not in known:
             return False
         if self.ticking is not None:
             self.ticking.hurry()
@@ -156,6 +161,10 @@ class Bench:
         name = self._registers.get(address)
         if name is not None:
             self.collect(name, bytes([value & 0xFF]))
+        elif self._listens and value in PRINTABLE:
+            heard = f"0x{address:08x}"
+            if heard in self._report.text or len(self._report.text) < MAX_LISTENED:
+                self.collect(heard, bytes([value]))
 
 
 def _copied(state: TickState) -> TickState:

@@ -171,6 +171,8 @@ class SysTick(Record):
     """The interrupt handler, called between two instructions with all registers kept."""
     counter: Place | None = None
     """A 32-bit word that is incremented instead."""
+    always: bool = False
+    """Whether the handler of the core's own SysTick is called before the firmware has switched that timer on, too."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> SysTick:

@@ -40,7 +40,8 @@ class RegisterBlock:
     name: str
     address: int
     size: int
-    reads: int | Literal["written", "either"]
+    reads: int | Literal["written", "either", "system"]
+    """A value, or how it is made up; system: the registers of a Cortex-M itself."""
     values: tuple[tuple[int, int], ...] = ()
     """(offset, value) of words with a value of their own."""
 
@@ -66,3 +67,5 @@ class Hardware:
     blocks: tuple[RegisterBlock, ...] = ()
     clock: Clock | None = None
     semihosting: bool = False
+    listens: bool = False
+    """Collect what looks like text from every register, by its address."""

@@ -19,6 +19,13 @@ Flags come and go, fields of two bits take each of their values, settings read b
 what firmware waits for comes sooner or later.
 """
 
+CYCLE_COUNTER, SYSTICK_CONTROL, SYSTICK_VALUE = 0xE0001004, 0xE000E010, 0xE000E018
+"""Registers of a Cortex-M that change by themselves, and that firmware waits for without interrupts."""
+COUNTED = 1 << 16
+"""SysTick's COUNTFLAG: it has come to zero since the register was read last."""
+STEP = 64
+"""How far a counter has moved from one read to the next."""
+
 Touch = Callable[[int, bool], None]
 """Told of every access: address of the word, whether it is a write."""
 Sent = Callable[[int, int], None]
@@ -66,15 +73,34 @@ class Peripheral:
     def _word(self, word: int) -> int:
         if word in self._fixed:
             return self._fixed[word]
+        written = self.state.values.get(word, 0)
         if self.block.reads == "written":
-            return self.state.values.get(word, 0)
+            return written
+        if self.block.reads == "system":
+            return self._system(word, written)
         return self._changing(word) if self.block.reads == "either" else self.block.reads
 
-    def _changing(self, word: int) -> int:
+    def _count(self, word: int) -> int:
+        """How often a register was read before."""
         reads = self.state.reads
         count = reads.get(word, 0)
         if word in reads or len(reads) < MAX_REGISTERS:
             reads[word] = count + 1
+        return count
+
+    def _system(self, word: int, written: int) -> int:
+        """The core's own registers: as they were written, but for those that count."""
+        address = self.block.address + word
+        if address == CYCLE_COUNTER:
+            return written + STEP * self._count(word) & 0xFFFFFFFF
+        if address == SYSTICK_VALUE:
+            return -STEP * self._count(word) & 0xFFFFFF
+        if address == SYSTICK_CONTROL and written & 1 and self._count(word) % READS_BEFORE_CHANGE == 1:
+            return written | COUNTED
+        return written
+
+    def _changing(self, word: int) -> int:
+        count = self._count(word)
         turn = count // READS_BEFORE_CHANGE % (len(PATTERNS) + 2)
         if turn < len(PATTERNS):
             return PATTERNS[turn]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tinymlsec.emulate.contract import Core, MemoryMap
 from tinymlsec.emulate.foreign.description import Description, DescriptionError
-from tinymlsec.emulate.foreign.description_sections import Tensor
+from tinymlsec.emulate.foreign.description_sections import Memory, Tensor
 from tinymlsec.emulate.foreign.hardware import (
     Clock,
     Hardware,
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from tinymlsec.target.firmware.image import FirmwareImage
 
 ROLES = ("input", "output", "input_bytes", "output_bytes")
-SYSTEM_REGISTERS = RegisterBlock("system registers", 0xE0000000, 0x100000, "written")
+SYSTEM_REGISTERS = RegisterBlock("system registers", 0xE0000000, 0x100000, "system")
 """SysTick, interrupt controller and debug unit of Cortex-M: there in every firmware, so they need no description."""
+SYSTICK_VECTOR = 15
+SYSTICK_GATE = (0xE000E010, 3)
+"""SysTick's control register: counting, and allowed to interrupt."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +95,32 @@ def plan(description: Description, image: FirmwareImage) -> Plan:
 
 
 def core_and_memory(description: Description, image: FirmwareImage) -> tuple[Core, MemoryMap]:
-    """Core and memories that the image runs on.
+    """Core and memories of a description.
 
     Raises:
         DescriptionError: see `plan`.
     """
-    core, memory = _device(description.device) if description.device else (_core(str(description.core)), None)
-    check_machine(image, core)
-    if description.memory:
-        memory = described_map(description.memory)
+    return target_of(image, core=description.core, device=description.device, memories=description.memory)
+
+
+def target_of(
+    image: FirmwareImage, *, core: str | None = None, device: str | None = None, memories: tuple[Memory, ...] = ()
+) -> tuple[Core, MemoryMap]:
+    """Core and memories that an image runs on.
+
+    Args:
+        image: the firmware.
+        core: id of a core; used where no device is given.
+        device: id of a device, for its core and memories.
+        memories: described; they count before those of a device. With neither, memories are read off the image.
+
+    Raises:
+        DescriptionError: see `plan`.
+    """
+    chosen, memory = _device(device) if device else (_core(str(core)), None)
+    check_machine(image, chosen)
+    if memories:
+        memory = described_map(memories)
     elif memory is None:
         memory = guessed_map(image)
     if outside := missing_from(image, memory):
@@ -110,7 +130,7 @@ def core_and_memory(description: Description, image: FirmwareImage) -> tuple[Cor
             expected=f"{_listed(memory)} ({memory.source})",
             next_step="give the device it was linked for, or its memories as [[memory]] tables",
         )
-    return core, memory
+    return chosen, memory
 
 
 def check_machine(image: FirmwareImage, core: Core) -> None:
@@ -239,4 +259,12 @@ def _clock(description: Description, image: FirmwareImage) -> Clock | None:
     if tick is None:
         return None
     counter = None if tick.counter is None else resolve(tick.counter, image, "systick.counter")
-    return Clock(tick.every, _code(tick.handler, image, "systick.handler"), counter)
+    handler = _code(tick.handler, image, "systick.handler")
+    gated = handler is not None and not tick.always and description.boot.start != "none" and _is_systick(handler, image)
+    return Clock(tick.every, handler, counter, SYSTICK_GATE if gated else None)
+
+
+def _is_systick(handler: int, image: FirmwareImage) -> bool:
+    """Whether the core's own timer has this handler; its control register is known then."""
+    vectors = image.vectors.vectors if image.vectors is not None and image.vectors.plausible else ()
+    return len(vectors) > SYSTICK_VECTOR and vectors[SYSTICK_VECTOR] & ~1 == handler

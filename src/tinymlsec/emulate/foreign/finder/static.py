@@ -36,15 +36,16 @@ def operator_codes(blob: Blob) -> frozenset[int]:
     return frozenset(opcode.builtin for opcode in blob.model.opcodes)
 
 
-def search(memory: Memory, symbols: Mapping[str, int] | None = None) -> Findings:
+def search(memory: Memory, symbols: Mapping[str, int] | None = None, known: Findings | None = None) -> Findings:
     """Looks for model, names, texts, and (where RAM is given) tables of the interpreter.
 
     Args:
         memory: flash of the image; RAM as it is after start-up, or none.
         symbols: name to address; empty for a stripped image.
+        known: of the image alone; names and texts stay the same, whatever runs.
     """
     blobs, others = find_blobs(memory)
-    names, texts = roles_of(symbols or {}), texts_in(memory)
+    names, texts = (known.names, known.texts) if known else (roles_of(symbols or {}), texts_in(memory))
     blob, registrations, tensors = _tables(memory, blobs)
     arena = find_arena(tensors, memory) if tensors else None
     interpreter = find_interpreter(memory, blob, registrations) if blob else None

@@ -9,20 +9,17 @@ every constant, the numeric kind, all facts as JSON.
 from __future__ import annotations
 
 import argparse
-import collections
 import contextlib
 import json
 import re
-import resource
 import sys
-import time
-import traceback
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from fuzz.campaign import peak_megabytes, run_campaign
 from fuzz.mutate import Mutator
 from models.handmade import SEEDS
 from tinymlsec.errors import ModelFileError
@@ -30,7 +27,6 @@ from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.facts import file_facts
 from tinymlsec.target.tflite.reader import read_model
 
-SECONDS_PER_FILE = 2.0
 MEGABYTES = 1024
 
 
@@ -48,48 +44,10 @@ def exercise(data: bytes) -> str:
     return "read"
 
 
-def peak_megabytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (1 << 20) if sys.platform == "darwin" else peak // 1024
-
-
 def campaign(seeds: list[bytes], count: int, seed: int, keep: Path | None) -> dict[str, object]:
-    """Tries `count` damaged files.
-
-    Returns:
-        Summary: outcomes, files a second, slowest file, peak memory, and the failures, which should be none.
-    """
+    """Tries `count` damaged files; see `run_campaign`."""
     mutator = Mutator(seeds, np.random.default_rng(seed))
-    outcomes: collections.Counter[str] = collections.Counter()
-    failures: list[str] = []
-    slowest = 0.0
-    begin = time.perf_counter()
-    for number in range(count):
-        data = mutator.next()
-        start = time.process_time()
-        try:
-            outcomes[exercise(data)] += 1
-            problem = ""
-        except Exception:  # any other error is what we look for
-            problem = traceback.format_exc()
-        seconds = time.process_time() - start
-        slowest = max(slowest, seconds)
-        if seconds > SECONDS_PER_FILE:
-            problem = problem or f"took {seconds:.1f} s"
-        if problem:
-            failures.append(f"file {number} of seed {seed}: {problem}")
-            if keep is not None:
-                keep.mkdir(parents=True, exist_ok=True)
-                (keep / f"seed{seed}_file{number}.tflite").write_bytes(data)
-    elapsed = time.perf_counter() - begin
-    return {
-        "count": count,
-        "files_per_second": round(count / elapsed, 1),
-        "slowest_ms": round(1e3 * slowest, 1),
-        "peak_megabytes": peak_megabytes(),
-        "outcomes": dict(outcomes.most_common()),
-        "failures": failures,
-    }
+    return run_campaign(mutator.next, exercise, count, f"seed {seed}", keep, ".tflite")
 
 
 def main() -> int:

@@ -6,15 +6,13 @@ Everything is drawn from one NumPy generator, so a seed and a count say exactly 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from fuzz.blind import BlindMutator
 from tinymlsec.target.tflite.layout import Span, SpanKind, layout
-
-CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
-NUMBERS = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 1 << 24, (1 << 31) - 1, 1 << 31)
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ def prepare(data: bytes) -> Seed:
     return Seed(data, spans, starts)
 
 
-class Mutator:
+class Mutator(BlindMutator):
     """A stream of damaged files.
 
     Args:
@@ -45,9 +43,8 @@ class Mutator:
     """
 
     def __init__(self, seeds: Sequence[bytes], rng: np.random.Generator) -> None:
-        self.seeds = [prepare(data) for data in seeds]
-        self.rng = rng
-        self.by_meaning: tuple[Callable[[bytearray, Seed], None], ...] = (
+        super().__init__([prepare(data) for data in seeds], rng)
+        self.by_meaning = (
             self.change_scalar,
             self.change_scalar,
             self.change_element,
@@ -57,45 +54,12 @@ class Mutator:
             self.change_vtable,
             self.change_table_start,
         )
-        self.by_bytes: tuple[Callable[[bytearray, Seed], None], ...] = (
-            self.flip_bits,
-            self.write_noise,
-            self.truncate,
-            self.extend,
-            self.splice,
-        )
-
-    def next(self) -> bytes:
-        """One damaged file: mostly a single change, so that the damage is deep; one change in six is blind."""
-        seed = self.pick(self.seeds)
-        data = bytearray(seed.data)
-        for _ in range(1 + self.below(4) if self.below(3) == 0 else 1):
-            family = self.by_bytes if self.below(6) == 0 else self.by_meaning
-            self.pick(family)(data, seed)
-        return bytes(data)
-
-    def below(self, bound: int) -> int:
-        return int(self.rng.integers(max(bound, 1)))
-
-    def pick(self, items: Sequence) -> object:  # type: ignore[type-arg]
-        return items[self.below(len(items))]
-
-    def number(self, width: int) -> int:
-        """A number at an edge of its type, near one, or anywhere."""
-        value = self.pick(NUMBERS) + self.below(3) - 1 if self.below(8) else self.below(1 << 62)
-        if self.below(4) == 0:
-            value = -value
-        return value % (1 << (8 * width))
 
     def span(self, data: bytearray, seed: Seed, *kinds: SpanKind) -> Span | None:
         """A span of one of these kinds that is still inside the file."""
         found = seed.spans.get(self.pick(kinds), [])
         span = self.pick(found) if found else None
         return span if span is not None and span.end <= len(data) else None
-
-    def write(self, data: bytearray, at: int, width: int, value: int) -> None:
-        if 0 <= at <= len(data) - width:
-            struct.pack_into(f"<{CODES[width]}", data, at, value % (1 << (8 * width)))
 
     def change_scalar(self, data: bytearray, seed: Seed) -> None:
         if span := self.span(data, seed, "scalar"):
@@ -133,27 +97,3 @@ class Mutator:
         if span := self.span(data, seed, "table"):
             bent = span.start - self.pick(seed.starts)
             self.write(data, span.start, 4, bent if self.below(2) else self.number(4))
-
-    def flip_bits(self, data: bytearray, _: Seed) -> None:
-        for _ in range(1 + self.below(8)):
-            if data:
-                data[self.below(len(data))] ^= 1 << self.below(8)
-
-    def write_noise(self, data: bytearray, _: Seed) -> None:
-        at = self.below(len(data))
-        noise = self.rng.bytes(1 + self.below(16))
-        data[at : at + len(noise)] = noise[: max(len(data) - at, 0)]
-
-    def truncate(self, data: bytearray, _: Seed) -> None:
-        del data[self.below(len(data) + 1) :]
-
-    def extend(self, data: bytearray, _: Seed) -> None:
-        data += self.rng.bytes(1 + self.below(64))
-
-    def splice(self, data: bytearray, _: Seed) -> None:
-        """Copies a piece of some seed over, or into, the file."""
-        other = self.pick(self.seeds).data
-        start = self.below(len(other))
-        piece = other[start : start + 1 + self.below(256)]
-        at = self.below(len(data) + 1)
-        data[at : at + (len(piece) if self.below(2) else 0)] = piece

@@ -96,7 +96,7 @@ class _Reader:
             base=base,
             offset=-4 * words if down else 0,
             written=_mask(written),
-            first=core[0] if load and core else NONE,
+            first=core[0] if load and core else base if base in written else NONE,
             stored=core[0] if not load and core else NONE,
         )
 
@@ -137,7 +137,7 @@ class _Reader:
             shift=self.memory.shift.value if self.memory.shift.type == self.arm.ARM_SFT_LSL else 0,
             offset=offset,
             written=_mask(written),
-            first=core[0] if load and core else NONE,
+            first=core[0] if load and core else base if base in written else NONE,
             stored=core[0] if not load and core else NONE,
         )
 

@@ -103,7 +103,7 @@ class DirectMachine:
         if probe is None or probe.flash is None:
             return None
         cache = FlashCache(probe.flash)
-        ran = np.array([pc for pc in full if pc > 0])
+        ran = np.abs(np.array(full))  # those whose condition failed are fetched as well
         sizes = np.array([self._at(int(pc)).size for pc in ran])
         cache.feed(ran, sizes, ran * 0, sizes * 0)
         return cache.reads.code, cache.reads.data

@@ -20,8 +20,7 @@ from tinymlsec.emulate.measure_model import MeasureOptions, Subject, measure, su
 from tinymlsec.emulate.measure_run import Runner, SampleRun
 from tinymlsec.errors import FirmwareError
 from tinymlsec.target.firmware import FirmwareImage, load_image
-from tinymlsec.target.oracle import OraclePool, runtime_available
-from tinymlsec.target.tflite.reader import read_model_file
+from tinymlsec.target.oracle import runtime_available
 
 DEVICES = ("stm32l4r5zi", "rp2040", "stm32f103c8", "esp32-c3")
 HELLO = Path("tflm_hello_world/hello_world_int8.tflite")
@@ -112,26 +111,6 @@ def test_another_build_has_other_cycles_and_the_same_outputs(shared_data: Path) 
     figures = [of(style, level) for style in ("plain", "dsp") for level in ("O2", "O0")]
     assert len({cycles for cycles, _ in figures}) == 4
     assert {exact for _, exact in figures} == ({2} if runtime_available()[0] else {None})
-
-
-def test_a_model_with_state_goes_on_from_step_to_step(shared_data: Path) -> None:
-    path = shared_data / "microwakeword" / "vad.tflite"
-    subject, image = built(path, "stm32l4r5zi", "dsp")
-    assert subject.program.variables_bytes
-    runner = runner_on(subject, image)
-    rng = np.random.default_rng(3)
-    port = subject.program.inputs[0]
-    steps = rng.integers(-128, 128, (3, *port.shape), dtype=np.int8)
-    same = np.repeat(steps[:1], 3, axis=0)
-    outputs = [runner.run((step.tobytes(),)).outputs[0] for step in steps]
-    again = [runner_on(subject, image).run((step.tobytes(),)).outputs[0] for step in same]
-    assert len(set(again)) == 1
-    if runtime_available()[0]:
-        _, data = read_model_file(path)
-        with OraclePool() as pool:
-            handle = pool.open(data, stateful=True, fresh=True)
-            expected = handle.run_sequences(steps[None])[0]
-        assert outputs == [np.ascontiguousarray(row).tobytes() for row in expected]
 
 
 class Ends(DirectMachine):

@@ -24,9 +24,9 @@ def _digits(value: float) -> str:
 
 
 def span(values: Range) -> str:
-    """Both ends, or one where they are alike; a unit that both share stands once: 2.86 to 3.67 M."""
+    """Both ends, or one where three digits do not tell them apart; a shared unit stands once: 2.86 to 3.67 M."""
     low, high = count(values.low), count(values.high)
-    if values.low == values.high:
+    if low == high:
         return low
     same = low[-2:] == high[-2:] and low[-1].isalpha()
     return f"{low[:-2] if same else low} to {high}"
@@ -34,8 +34,8 @@ def span(values: Range) -> str:
 
 def time(milliseconds: Range) -> str:
     """Milliseconds with three digits."""
-    low, high = (f"{v:.0f}" if v >= 100 else f"{v:.3g}" for v in (milliseconds.low, milliseconds.high))
-    return f"{low} to {high} ms"
+    low, high = (f"{v:,.0f}" if v >= 100 else f"{v:.3g}" for v in (milliseconds.low, milliseconds.high))
+    return f"{low} ms" if low == high else f"{low} to {high} ms"
 
 
 def size(value: int) -> str:

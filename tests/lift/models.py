@@ -56,6 +56,20 @@ def random_codes(model: Model, count: int, seed: int = 0) -> Array:
     return codes
 
 
+def streams(shape: tuple[int, ...], steps: int) -> NDArray[np.int8]:
+    """Noise, the ends of the type, a ramp, bursts after silence, and slow waves: (6, steps, *shape)."""
+    rng = np.random.default_rng(5)
+    size = (steps, *shape)
+    time = np.arange(steps).reshape(-1, *([1] * len(shape)))
+    noise = rng.integers(-128, 128, size)
+    ends = rng.choice([-128, 127], size)
+    ramp = np.broadcast_to(time % 256 - 128, size)
+    bursts = np.where((time // 20) % 3 == 2, noise, -128)
+    waves = np.rint(100 * np.sin(time / 7 + rng.uniform(0, 6, shape)))
+    sparse = np.where(rng.random(size) < 0.05, noise, -128)
+    return np.stack([noise, ends, ramp, bursts, waves, sparse]).astype(np.int8)
+
+
 def small_network(seed: int = 0) -> GraphBuilder:
     """Convolution, depthwise convolution, addition and a dense layer on 8 x 8 x 2 inputs, with random weights."""
     rng, builder = np.random.default_rng(seed), GraphBuilder("a small network")

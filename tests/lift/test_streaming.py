@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs tinymlsec[lift]")
 
 from lift.conformance.cases_state import register  # noqa: E402
+from lift.models import streams  # noqa: E402
 from tinymlsec.errors import UnsupportedModelError  # noqa: E402
 from tinymlsec.lift.border import LogitsView  # noqa: E402
 from tinymlsec.lift.graph import LiftedGraph  # noqa: E402
@@ -47,20 +48,6 @@ def accumulator(first: int | None = None) -> Model:
     builder.op_many("ASSIGN_VARIABLE", [handle, new], [])
     builder.output(new)
     return builder.build()
-
-
-def streams(shape: tuple[int, ...], steps: int) -> NDArray[np.int8]:
-    """Noise, the ends of the type, a ramp, bursts after silence, and slow waves: (6, steps, *shape)."""
-    rng = np.random.default_rng(5)
-    size = (steps, *shape)
-    time = np.arange(steps).reshape(-1, *([1] * len(shape)))
-    noise = rng.integers(-128, 128, size)
-    ends = rng.choice([-128, 127], size)
-    ramp = np.broadcast_to(time % 256 - 128, size)
-    bursts = np.where((time // 20) % 3 == 2, noise, -128)
-    waves = np.rint(100 * np.sin(time / 7 + rng.uniform(0, 6, shape)))
-    sparse = np.where(rng.random(size) < 0.05, noise, -128)
-    return np.stack([noise, ends, ramp, bursts, waves, sparse]).astype(np.int8)
 
 
 def lifted(model: Model, x: NDArray[np.generic]) -> NDArray[np.float32]:

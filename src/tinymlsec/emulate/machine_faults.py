@@ -74,7 +74,8 @@ def _what(told: Mapping[str, Any], end: int, arm: bool) -> tuple[str, str, int]:
         return kind, f"{word} at 0x{address:08x}", address
     if end == lib.END_EXCEPTION:
         number = told["interrupt"] - 1
-        return (_ARM if arm else _RISCV).get(number, f"exception {number}"), "", counter
+        kind = (_ARM if arm else _RISCV).get(number, f"exception {number}")
+        return kind, f"fetch at 0x{counter:08x}" if number == (3 if arm else 1) else "", counter
     if end == lib.END_MISMATCH and told["exit_code"] is not None:
         return f"the firmware ended itself with code {told['exit_code']}", "", counter
     if end == lib.END_PROTECTED:

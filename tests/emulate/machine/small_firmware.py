@@ -36,7 +36,8 @@ __asm__(".syntax unified\\n.thumb\\n.section .text.start,\\"ax\\",%progbits\\n.g
 #endif
         " bl begin\\n b .\\n .pool\\n.text\\n");
 #else
-__asm__(".section .text.start,\\"ax\\",%progbits\\n.global start\\nstart:\\n la sp, top\\n call begin\\n1: j 1b\\n.text\\n");
+__asm__(".section .text.start,\\"ax\\",%progbits\\n.global start\\nstart:\\n"
+        " la sp, top\\n call begin\\n1: j 1b\\n.text\\n");
 #endif
 """
 
@@ -45,9 +46,14 @@ ENTRY(start)
 MEMORY {{ FLASH (rx) : ORIGIN = {flash:#x}, LENGTH = 0x10000
           RAM (rw) : ORIGIN = {ram:#x}, LENGTH = 0x8000 }}
 SECTIONS {{
-    .text : {{ KEEP(*(.text.start)) KEEP(*(.text.zoo)) KEEP(*(.text.kept)) *(.text .text.*) *(.rodata .rodata.*) }} > FLASH
+    .text : {{
+        KEEP(*(.text.start)) KEEP(*(.text.zoo)) KEEP(*(.text.kept))
+        *(.text .text.*) *(.rodata .rodata.*)
+    }} > FLASH
     .stack (NOLOAD) : {{ . += 0x800; . = ALIGN(16); top = .; }} > RAM
-    .data : ALIGN(16) {{ data_start = .; KEEP(*(.data .data.* .sdata .sdata.*)) . = ALIGN(4); data_end = .; }} > RAM AT > FLASH
+    .data : ALIGN(16) {{
+        data_start = .; KEEP(*(.data .data.* .sdata .sdata.*)) . = ALIGN(4); data_end = .;
+    }} > RAM AT > FLASH
     data_from = LOADADDR(.data);
     .bss (NOLOAD) : {{ *(.bss .bss.* .sbss .sbss.* COMMON) }} > RAM
     /DISCARD/ : {{ *(.ARM.exidx .ARM.exidx.* .ARM.extab .ARM.extab.* .eh_frame .eh_frame_hdr .comment .note.*) }}

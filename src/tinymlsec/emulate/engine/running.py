@@ -18,6 +18,7 @@ from tinymlsec.emulate.engine.shared import Shared
 from tinymlsec.emulate.foreign.bench import Bench, BenchState
 from tinymlsec.emulate.foreign.hardware import Hardware
 
+CCR_UNALIGNED, CCR_DIVISION = 8, 16
 MOST_SNAPSHOTS = 64
 MOST_WAITS = 1_000_000
 MOST_LONELY_WAITS = 10_000
@@ -84,8 +85,10 @@ class Running:
         return {**self._told(end), "seconds": time.monotonic() - began}
 
     def _guarded(self) -> bool:
-        """Whether firmware switched on something that only the tracer watches."""
-        return bool(self.emulator.state.mpu_on or self.emulator.state.control & 0x18)
+        """Whether there are traps that only the tracer knows: the core's own, or what firmware switched on."""
+        state = self.emulator.state
+        own = state.traps & (lib.TRAP_DIVISION | lib.TRAP_UNALIGNED)
+        return bool(own or state.mpu_on or state.control & (CCR_UNALIGNED | CCR_DIVISION))
 
     def _enter(self, request: Mapping[str, Any], payload: bytearray) -> None:
         emulator, cpu, at = self.emulator, self.emulator.cpu, 0

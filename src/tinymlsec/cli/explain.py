@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from tinymlsec.registry import Attack
+    from tinymlsec.target.device import Device
 
 
 def explain(name: Annotated[str, typer.Argument(metavar="ID", help="Any id that a list or a report shows.")]) -> int:
@@ -86,7 +87,27 @@ def _defense(name: str) -> str | None:
 def _device(name: str) -> str | None:
     from tinymlsec.target.device import list_devices
 
-    return _record(next((d for d in list_devices() if d.id == name), None))
+    device = next((d for d in list_devices() if d.id == name), None)
+    page = _record(device)
+    return page if device is None or page is None else "\n".join([page, *_firmware(device)])
+
+
+def _firmware(device: Device) -> Iterator[str]:
+    """What firmware for a device is built and emulated for, and where it lies."""
+    from tinymlsec.cli.terminal import plain
+    from tinymlsec.emulate.cores import core_for
+    from tinymlsec.emulate.memory_maps import memory_map
+
+    choice = core_for(device)
+    yield "firmware:"
+    yield f"  core: {choice.core.id if choice.core else 'none'}"
+    yield f"  fidelity: {choice.fidelity.value}"
+    yield f"  reason: {plain(choice.reason, 1000)}"
+    if choice.core is not None:
+        memory = memory_map(device, choice.core)
+        for region in memory.regions:
+            yield f"  {region.name}: 0x{region.address:08x}, {region.size >> 10} KiB"
+        yield f"  memories from: {plain(memory.source, 1000)}"
 
 
 def _metric(name: str) -> str | None:

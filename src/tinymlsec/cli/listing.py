@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tinymlsec.target.device import Device
 
 Row = dict[str, object]
 
@@ -36,7 +39,7 @@ def listing(
     rows = {
         What.ATTACKS: lambda: _attacks(threat),
         What.THREATS: lambda: _threats(layer),
-        What.DEVICES: lambda: _devices(class_, has or (), lacks or (), core),
+        What.DEVICES: lambda: _devices(class_, has or (), lacks or (), core, whole=output == "json"),
         What.DEFENSES: lambda: _defenses(threat),
         What.OPS: _ops,
     }[what]()
@@ -69,14 +72,25 @@ def _threats(layer: str | None) -> list[Row]:
     ]  # fmt: skip
 
 
-def _devices(class_: str | None, has: Sequence[str], lacks: Sequence[str], core: str | None) -> list[Row]:
+def _devices(
+    class_: str | None, has: Sequence[str], lacks: Sequence[str], core: str | None, *, whole: bool
+) -> list[Row]:
     from tinymlsec.target.device import list_devices
 
     return [
         {"id": d.id, "name": d.name, "class": d.class_, "cores": d.describe_cores(), "ram": _size(d.ram_bytes),
-         "flash": _size(d.flash_bytes)}
+         "flash": _size(d.flash_bytes), **(_firmware(d) if whole else {})}
         for d in list_devices(class_, has=tuple(has), lacks=tuple(lacks), core=core)
     ]  # fmt: skip
+
+
+def _firmware(device: Device) -> Row:
+    """What firmware for a device is built and emulated for; a reason is too long for a table."""
+    from tinymlsec.emulate.cores import core_for
+
+    choice = core_for(device)
+    name = None if choice.core is None else choice.core.id
+    return {"core": name, "fidelity": choice.fidelity.value, "reason": choice.reason}
 
 
 def _defenses(threat: str | None) -> list[Row]:

@@ -131,11 +131,11 @@ _BY_NAME: dict[str, tuple[str, Fidelity, str]] = {
 """Cortex-M cores by the part of their name after "Cortex-"; the F of a floating-point unit matters to the M4 only."""
 
 _BY_ISA: dict[str, tuple[str, str]] = {
-    "ARMV6-M": ("cortex-m0plus", "built for the Cortex-M0+, which has the same instruction set"),
-    "ARMV7-M": ("cortex-m3", "built for the Cortex-M3, which has the same instruction set"),
-    "ARMV7E-M": ("cortex-m4", "built for the Cortex-M4 without floating-point unit"),
+    "ARMV6-M": ("cortex-m0plus", "built for the Cortex-M0+, a core of the same architecture"),
+    "ARMV7-M": ("cortex-m3", "built for the Cortex-M3, a core of the same architecture"),
+    "ARMV7E-M": ("cortex-m4", "built for the Cortex-M4 without floating-point unit, a core of the same architecture"),
     "ARMV8-M BASELINE": ("cortex-m0plus", _M23),
-    "ARMV8-M MAINLINE": ("cortex-m33", "built for the Cortex-M33, which has the same instruction set"),
+    "ARMV8-M MAINLINE": ("cortex-m33", "built for the Cortex-M33, a core of the same architecture"),
     "ARMV8.1-M": ("cortex-m33", _HELIUM),
 }
 """Cores of other names, by instruction set; always approximated."""
@@ -144,8 +144,8 @@ _NO_ENGINE: tuple[tuple[str, str], ...] = (
     (r"xtensa", "Xtensa: the emulator does not run it"),
     (r"avr", "AVR: the emulator does not run it"),
     (r"arc(v\d)?\b", "ARC: the emulator does not run it"),
-    (r"mips", "MIPS: runs an operating system; bare-metal firmware is not generated for it"),
-    (r"rv64", "RV64: firmware is generated for 32-bit cores only"),
+    (r"mips", "a MIPS processor: runs an operating system, not bare-metal firmware"),
+    (r"rv64", "firmware is generated for 32-bit cores only"),
     (r"armv\d(\.\d)?(-a)?$", "an Arm application processor: runs an operating system, not bare-metal firmware"),
 )
 
@@ -163,10 +163,11 @@ def core_for(device: Device) -> CoreChoice:
     if main is None:
         return CoreChoice(None, Fidelity.NONE, f"{device.cores[0].name} is no general-purpose processor")
     known = _cortex_m(main) or _riscv(main) or _by_isa(main)
-    if known is not None:
-        name, fidelity, reason = known
-        return CoreChoice(CORES[name], fidelity, f"{main.name}: {reason}")
-    return CoreChoice(None, Fidelity.NONE, f"{main.name}: {_why_not(main)}{_beside(device, main)}")
+    if known is None:
+        return CoreChoice(None, Fidelity.NONE, f"{main.name}: {_why_not(main)}{_beside(device, main)}")
+    name, fidelity, reason = known
+    other = _beside(device, main) if fidelity is not Fidelity.NATIVE else ""
+    return CoreChoice(CORES[name], fidelity, f"{main.name}: {reason}{_accelerators(device)}{other}")
 
 
 def _cortex_m(core: DeviceCore) -> tuple[str, Fidelity, str] | None:
@@ -186,7 +187,7 @@ def _riscv(core: DeviceCore) -> tuple[str, Fidelity, str] | None:
     if letters == "IMC":
         return "rv32imc", Fidelity.NATIVE, "its own instruction set"
     if not letters:
-        return "rv32imc", Fidelity.APPROXIMATED, "built for RV32IMC; the device file does not name the extensions"
+        return "rv32imc", Fidelity.APPROXIMATED, "built for RV32IMC: what its core has beyond that is not used"
     if {"M", "C"} <= set(letters) and letters[0] == "I":
         more = ", ".join(letter for letter in letters if letter not in "IMC")
         return "rv32imc", Fidelity.APPROXIMATED, f"built for RV32IMC: extension {more} is not used"
@@ -208,9 +209,15 @@ def _why_not(core: DeviceCore) -> str:
     return f"no engine for the instruction set {core.isa!r}" if core.isa else "its instruction set is not known"
 
 
+def _accelerators(device: Device) -> str:
+    """What computes beside the processor: the model runs on the processor here, whatever a product does."""
+    names = [core.name for core in device.cores if core.kind in ("npu", "dsp", "gpu", "fpga")]
+    return f"; without its {' and '.join(names)}: the model runs on the processor" if names else ""
+
+
 def _beside(device: Device, main: DeviceCore) -> str:
     """A microcontroller core beside the main one: where a product runs the model there, a device file can say so."""
-    others = [core.name for core in device.cores if core is not main and core.kind == "cpu"]
+    others = [core.name for core in device.cores if core.name != main.name and core.kind == "cpu"]
     small = [name for name in others if _CORTEX_M.search(name)]
     if not small:
         return ""

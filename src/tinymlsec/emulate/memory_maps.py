@@ -1,7 +1,8 @@
 """Where the memories of a device lie, for linking and emulating firmware.
 
-Device files say how large memories are; where they lie is a convention of the family, written down here. Regions are
-called flash, ram, and for memories that lie apart ram2, ram3, ... with the device file's name of them in the source.
+Device files say how large memories are; where they lie is a convention of the family, written down here. Many chips
+have one memory at several addresses (aliases, secure and non-secure): here is the one that linker scripts use. Regions
+are called flash, ram, and where memories lie apart ram2, ram3, ... with the device file's name of them in the source.
 Where several sizes are given the smallest counts: firmware that fits there fits everywhere.
 """
 
@@ -32,40 +33,70 @@ class _Family:
     """Memories (by the device file's name) that do not continue the main RAM: name -> address."""
     main: str = ""
     """Name of the memory that is the main RAM; by default all on-chip RAM that is not apart, as one piece."""
+    piece: int = 0
+    """Most bytes of RAM that lie in one piece at `ram`, where the device file's figure counts more than that."""
+    run_from: str = ""
+    """Name of the memory that firmware is run from, where it is not the chip's own lasting one."""
+    compared: bool = True
+    """Both addresses, and `piece`, are those of the target descriptions of probe-rs."""
 
 
+_KIB = 1024
 _STM32 = _Family("STM32", 0x08000000, 0x20000000, {"CCM": 0x10000000})
 _H7 = {"SRAM 2": 0x30000000, "SRAM 3": 0x38000000, "DTCM": 0x20000000, "ITCM": 0x00000000}
 _NORDIC = _Family("nRF", 0x00000000, 0x20000000)
+_NRF53_APART = {"SRAM, second core": 0x21000000, "Flash, second core": 0x01000000}
 
 _FAMILIES: tuple[tuple[str, _Family], ...] = (
+    ("apollo3", _Family("Apollo3", 0x00000000, 0x10000000, compared=False)),
+    ("apollo4", _Family("Apollo4", 0x00000000, 0x10000000, compared=False)),
+    ("apollo510", _Family("Apollo5", 0x00400000, 0x20000000, piece=3584 * _KIB, compared=False)),  # ITCM lies at 0
+    ("atsaml11", _Family("SAM L11", 0x00000000, 0x20000000, compared=False)),
+    ("atsam", _Family("SAM", 0x00000000, 0x20000000)),
+    ("cc1352", _Family("SimpleLink CC13x2", 0x00000000, 0x20000000, {"SRAM 2": 0x11000000})),
+    ("cc2340", _Family("SimpleLink CC23xx", 0x00000000, 0x20000000)),
+    ("cc3220", _Family("SimpleLink CC32xx", 0x01000000, 0x20000000, compared=False)),
+    ("efr32mg24", _Family("EFR32xG24", 0x08000000, 0x20000000)),
+    ("ensemble", _Family("Ensemble", 0x80000000, 0x02000000, piece=4096 * _KIB, compared=False)),
+    ("esp32-c3", _Family("ESP32-C3", 0x42000000, 0x3FC80000, piece=384 * _KIB)),
+    ("esp32-c6", _Family("ESP32-C6", 0x42000000, 0x40800000)),
+    ("esp32-p4", _Family("ESP32-P4", 0x40000000, 0x4FF00000)),
+    # Its MRAM is not mapped: code is copied from there. The address is one that nothing else has.
+    ("gap9", _Family("GAP9", 0x20000000, 0x1C000000, {"L1": 0x10000000}, compared=False)),
+    ("imxrt10", _Family("i.MX RT10xx", 0x60000000, 0x20200000)),
+    ("imxrt11", _Family("i.MX RT11xx", 0x30000000, 0x20240000, piece=1792 * _KIB)),
+    ("imxrt685", _Family("i.MX RT600", 0x08000000, 0x20000000, compared=False)),
+    ("lpc55", _Family("LPC55S6x", 0x00000000, 0x20000000, piece=272 * _KIB)),
+    ("max32666", _Family("MAX3266x", 0x10000000, 0x20000000)),
+    ("max78", _Family("MAX78000", 0x10000000, 0x20000000, compared=False)),
+    ("mcxn", _Family("MCX N", 0x00000000, 0x20000000, piece=416 * _KIB)),
+    ("mspm0", _Family("MSPM0", 0x00000000, 0x20000000)),
+    ("nrf5340", _Family("nRF53", 0x00000000, 0x20000000, _NRF53_APART)),
+    ("nrf54l", _Family("nRF54L", 0x00000000, 0x20000000)),
+    ("nrf", _NORDIC),
+    ("opentitan", _Family("OpenTitan", 0x20000000, 0x10000000)),
+    ("particle-photon", _Family("STM32F2", 0x08000000, 0x20000000)),
+    ("psoc-edge", _Family("PSoC Edge", 0x60000000, 0x26000000, run_from="External flash", compared=False)),
+    ("psoc6", _Family("PSoC 6", 0x10000000, 0x08000000)),
+    ("ra8m1", _Family("RA8", 0x02000000, 0x22000000, piece=896 * _KIB)),
+    ("ra8", _Family("RA8", 0x02000000, 0x22000000)),
+    ("ra4", _Family("RA", 0x00000000, 0x20000000)),
+    ("ra6", _Family("RA", 0x00000000, 0x20000000)),
+    ("rp2", _Family("RP2", 0x10000000, 0x20000000)),
+    ("rtl8720", _Family("AmebaD", 0x08000000, 0x10000000, compared=False)),
     ("stm32f303", _Family("STM32F3", 0x08000000, 0x20000000, {"SRAM 2": 0x10000000})),
     ("stm32f7", _Family("STM32F7", 0x08000000, 0x20000000, {"ITCM": 0x00000000})),
     ("stm32h743", _Family("STM32H7", 0x08000000, 0x24000000, _H7, "SRAM 1")),
-    ("stm32h7", _Family("STM32H7", 0x08000000, 0x24000000)),
-    ("stm32n6", _Family("STM32N6", 0x70000000, 0x34000000)),
-    ("stm32u5", _Family("STM32U5", 0x08000000, 0x20000000, {"SRAM 2": 0x28000000})),
+    ("stm32h7s", _Family("STM32H7RS", 0x70000000, 0x24000000, piece=456 * _KIB, run_from="External flash")),
+    ("stm32h7", _Family("STM32H7", 0x08000000, 0x24000000, piece=512 * _KIB)),
+    ("stm32l475", _Family("STM32L4", 0x08000000, 0x20000000, piece=96 * _KIB)),
+    ("stm32n6", _Family("STM32N6", 0x70000000, 0x34000000, piece=3840 * _KIB)),
+    ("stm32u5", _Family("STM32U5", 0x08000000, 0x20000000, {"SRAM 2": 0x28000000}, piece=768 * _KIB)),
+    ("stm32wb55", _Family("STM32WB", 0x08000000, 0x20000000, piece=192 * _KIB)),  # the radio's core has the rest
     ("stm32", _STM32),
-    ("particle-photon", _STM32),
-    ("nrf54l", _Family("nRF54L", 0x00000000, 0x20000000)),
-    (
-        "nrf5340",
-        _Family("nRF53", 0x00000000, 0x20000000, {"SRAM, second core": 0x21000000, "Flash, second core": 0x01000000}),
-    ),
-    ("nrf", _NORDIC),
-    ("atsam", _Family("SAM", 0x00000000, 0x20000000)),
-    ("lpc55", _Family("LPC55", 0x00000000, 0x20000000)),
-    ("mcxn", _Family("MCX N", 0x00000000, 0x20000000)),
-    ("rp2", _Family("RP2", 0x10000000, 0x20000000)),
-    ("imxrt10", _Family("i.MX RT", 0x60000000, 0x20200000)),
-    ("mspm0", _Family("MSPM0", 0x00000000, 0x20000000)),
-    ("cc1352", _Family("SimpleLink", 0x00000000, 0x20000000)),
-    ("cc2340", _Family("SimpleLink", 0x00000000, 0x20000000)),
-    ("opentitan", _Family("OpenTitan", 0x20000000, 0x10000000)),
-    ("esp32-c3", _Family("ESP32-C3", 0x42000000, 0x3FC80000)),
-    ("esp32-c6", _Family("ESP32-C6", 0x42000000, 0x40800000)),
 )
-"""The first prefix of a device's id decides. Written from general knowledge of the families, not from datasheets."""
+"""The first prefix of a device's id decides. Written from general knowledge of the families, not from datasheets; most
+were compared with the target descriptions of probe-rs."""
 
 _GENERIC = {
     "arm": _Family("generic Arm", 0x08000000, 0x20000000),
@@ -87,6 +118,7 @@ def memory_map(device: Device | None, core: Core) -> MemoryMap:
         regions, words = _regions(device, family)
     own = device is not None and family not in _GENERIC.values()
     where = f"addresses by the convention of the {family.words} family" if own else f"addresses are {family.words}"
+    where += " (as in probe-rs)" if own and family.compared else ""
     return MemoryMap(regions, "; ".join([where, *words]))
 
 
@@ -107,11 +139,14 @@ def _generic_regions(family: _Family) -> tuple[Region, ...]:
 
 def _regions(device: Device, family: _Family) -> tuple[tuple[Region, ...], list[str]]:
     """The regions, and what is to be said about their sizes."""
-    words = ["sizes from the device file, RAM as one piece"]
+    words = ["sizes from the device file"]
     flash = _size("flash", _flash_memories(device, family), GENERIC_FLASH_BYTES, words)
     memories = _ram_memories(device)
     main = [each for each in memories if _is_main(each, family)]
     ram = _size("RAM", main, GENERIC_RAM_BYTES, words)
+    if family.piece and ram > family.piece:
+        words.append(f"the RAM that lies in one piece: {family.piece >> 10} of {ram >> 10} KiB")
+        ram = family.piece
     regions = [Region("flash", family.flash, flash, "rx"), Region("ram", family.ram, ram, "rwx")]
     for memory in memories:
         if memory not in main and memory.bytes is not None and int(memory.bytes.min) >= MIN_BYTES:
@@ -139,6 +174,8 @@ def _flash_memories(device: Device, family: _Family) -> list[Memory]:
     """What code is run from: the chip's own lasting memory, else the one beside it."""
     kinds = ("flash", "mram", "rram", "nvm")
     lasting = [each for each in device.memories if each.kind in kinds and each.name not in family.apart]
+    if chosen := [each for each in lasting if each.name == family.run_from]:
+        return chosen
     return [each for each in lasting if not each.external] or lasting
 
 

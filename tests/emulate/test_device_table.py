@@ -23,8 +23,9 @@ EXPECTED = {
     "cortex-m0plus approximated": "atsaml11e16a",
     "cortex-m3 native": "particle-photon stm32f103c8",
     "cortex-m4 native": "cc3220sf",
-    "cortex-m4f native": "apollo3-blue apollo4-plus atsamd51p20a cc1352p7 max32666 max78000 nrf52832 nrf52840 psoc6"
-    " ra4m1 stm32f303re stm32f401re stm32f407vg stm32f411re stm32f446re stm32g474re stm32l475vg stm32l4r5zi stm32wb55rg",
+    "cortex-m4f native": "apollo3-blue apollo4-plus atsamd51p20a cc1352p7 max32666 max78000 nrf52832 nrf52840"
+    " psoc6 ra4m1 stm32f303re stm32f401re stm32f407vg stm32f411re stm32f446re stm32g474re stm32l475vg stm32l4r5zi"
+    " stm32wb55rg",
     "cortex-m7 native": "imxrt1062 imxrt1176 stm32f746ng stm32f767zi stm32h743zi stm32h747xi stm32h7s7l8",
     "cortex-m33 native": "efr32mg24 imxrt685 lpc55s69 mcxn947 nrf5340 nrf54l15 nrf9160 ra6m5 rp2350 stm32h573ii"
     " stm32l552ze stm32l562qe stm32u575zi stm32u585ai stm32wba55cg",

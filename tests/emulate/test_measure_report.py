@@ -10,17 +10,25 @@ from pathlib import Path
 import pytest
 
 from emulate.measure_helper import made_measurement
+from report.report_sample import run_record
 from tinymlsec.emulate.measure_records import Measurement, Range
 from tinymlsec.errors import RunFolderError, UsageError
+from tinymlsec.report.html import render_html
+from tinymlsec.report.json_report import render_json
+from tinymlsec.report.markdown import render_markdown
 from tinymlsec.report.measurement.frame import NARROW, WIDE
 from tinymlsec.report.measurement.html import html
 from tinymlsec.report.measurement.markdown import markdown
 from tinymlsec.report.measurement.page import page_of
+from tinymlsec.report.measurement.read import measurement_in
 from tinymlsec.report.measurement.picture import picture
 from tinymlsec.report.measurement.shapes import ticks
 from tinymlsec.report.measurement.text import text_lines
 from tinymlsec.report.measurement.words import count, size, span
 from tinymlsec.report.measurement.write import FORMATS, render, wanted_formats, write_measurement
+from tinymlsec.report.records import Report
+from tinymlsec.report.view import build_report
+from tinymlsec.run_record import RunRecord, RunStatus
 
 
 def test_measurement_goes_to_json_and_back() -> None:
@@ -136,6 +144,49 @@ def test_files_are_written_whole_under_their_formats(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError):
         write_measurement(made, tmp_path / "file")
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> tuple[Path, RunRecord]:
+    """A folder with the measurement of what its run assessed."""
+    run = run_record(RunStatus.COMPLETE)
+    assert run.model is not None
+    write_measurement(made_measurement(model_digest=run.model.sha256, device=run.device_id), tmp_path, ("json",))
+    return tmp_path, run
+
+
+def test_an_assessment_shows_the_measurement_of_its_folder(run_folder: tuple[Path, RunRecord]) -> None:
+    folder, run = run_folder
+    report = build_report(run, [], [], measurement_in(folder, run))
+    page = render_html(report)
+    assert "What it costs on the device" in page
+    assert page.count('<figure class="picture') == 2
+    assert page.count('id="m-wide-t"') == 1
+    assert "2.86 to 3.67 M cycles" in render_markdown(report)
+    assert Report.model_validate_json(render_json(report)) == report
+    without = render_html(build_report(run, [], []))
+    assert "What it costs" not in without
+    assert "<figure" not in without
+
+
+def test_a_measurement_of_something_else_is_not_shown_but_told(run_folder: tuple[Path, RunRecord]) -> None:
+    folder, run = run_folder
+    assert run.model is not None
+    other_model = run.model.model_copy(update={"sha256": "0" * 64})
+    for changed, word in (({"model": other_model}, "another model"), ({"device_id": "rp2040"}, "another device")):
+        other = run.model_copy(update=changed)
+        found, notice = measurement_in(folder, other)
+        assert found is None
+        assert word in notice
+        report = build_report(other, [], [], (found, notice))
+        assert notice in render_html(report)
+        assert "<figure" not in render_html(report)
+        assert word in render_markdown(report)
+    (folder / "measurement.json").write_text('{"version": "9"}')
+    assert "no measurement of this version" in measurement_in(folder, run)[1]
+    (folder / "measurement.json").unlink()
+    assert measurement_in(folder, run) == (None, "")
+    assert measurement_in(None, run) == (None, "")
 
 
 def test_formats_are_checked_before_anything_runs() -> None:

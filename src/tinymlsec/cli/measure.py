@@ -66,6 +66,8 @@ def measure(
         if not quiet:
             typer.echo(render(found, "text"))
             typer.echo("\n".join(f"{name + ':':<6}{path}" for name, path in written.items()))
+            if "json" in written and (out / "run.json").is_file():
+                typer.echo(f"tinymlsec report {out} puts it into the report of this run")
     return _verdict(found)
 
 

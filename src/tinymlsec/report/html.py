@@ -16,6 +16,7 @@ from tinymlsec.report.words import BASES, OUTCOMES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
     from tinymlsec.report.records import Report
 
@@ -81,6 +82,7 @@ def _render(report: Report, step: _Step) -> str:
     css, js, script_hash = _inline()
     template = environment(step.limits.text).get_template("page.html.j2")
     return template.render(
+        pictures=_pictures(report, step),
         page=page_of(report, step.limits, step.notice),
         outcomes=OUTCOMES,
         bases=BASES,
@@ -88,6 +90,18 @@ def _render(report: Report, step: _Step) -> str:
         js=Markup(js),  # noqa: S704 - our own script; its hash is in the policy
         script_hash=script_hash,
     )
+
+
+def _pictures(report: Report, step: _Step) -> tuple[Markup, ...]:
+    """The measurement for a desk and for a phone; none where there is no measurement or no space."""
+    from markupsafe import Markup
+
+    from tinymlsec.report.measurement.picture import picture
+
+    if report.measurement is None or not step.limits.plots:
+        return ()
+    drawn = (picture(report.measurement, f"m-{w}", page=True, narrow=w == "narrow") for w in ("wide", "narrow"))
+    return tuple(Markup(svg) for svg in drawn)  # noqa: S704 - every text in it is escaped
 
 
 def render_html(report: Report) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tinymlsec.records import VerdictKind
 from tinymlsec.report.gaps import not_reached
+from tinymlsec.report.measurement.page import summary
 from tinymlsec.report.page import title_of
 from tinymlsec.report.text import clean
 from tinymlsec.report.threat_view import ScoreView, ThreatView, threat_views
@@ -78,6 +79,13 @@ def _worst(report: Report) -> Iterator[str]:
             yield f"   First thing to do: {escape(item.fix)}"
 
 
+def _measured(report: Report) -> Iterator[str]:
+    if text := summary(report.measurement) if report.measurement else report.measurement_notice:
+        yield "## On the device"
+        yield ""
+        yield escape(text, 600)
+
+
 def _threat_row(view: ThreatView) -> str:
     return _row(
         (
@@ -134,6 +142,6 @@ def render_markdown(report: Report) -> str:
     Every text that comes from a file or an attack is escaped: it can make no link, mention, image, table cell or HTML.
     """
     views = threat_views(report.threats)
-    parts = (_head(report), _worst(report), _threats(views), _skipped(report))
+    parts = (_head(report), _worst(report), _threats(views), _measured(report), _skipped(report))
     text = "\n\n".join("\n".join(lines).rstrip() for part in parts if (lines := list(part)))
     return text + "\n"

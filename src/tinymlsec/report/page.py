@@ -20,6 +20,7 @@ from tinymlsec.report.evidence_view import (
 )
 from tinymlsec.report.gaps import Gap, gaps_of
 from tinymlsec.report.head import Card, cards_of, reproduce_cards
+from tinymlsec.report.measurement.page import summary
 from tinymlsec.report.text import quantity, short
 from tinymlsec.report.threat_view import RequiredView, ThreatView, threat_views
 from tinymlsec.report.words import OUTCOMES, STATUSES, VERDICTS, Word
@@ -98,6 +99,8 @@ class Page:
     cards: tuple[Card, ...]
     baseline: tuple[MetricRow, ...]
     chance_text: str
+    measured: str
+    """What one inference costs on the device, or why that is not shown; empty where nothing was measured."""
     coverage: str
     coverage_bar: tuple[BarPart, ...]
     outcomes: dict[str, int]
@@ -199,6 +202,7 @@ def page_of(report: Report, limits: Limits, trimmed: str = "") -> Page:
         cards=cards_of(run, limits),
         baseline=metric_rows(run.baseline.metrics) if run.baseline else (),
         chance_text=_baseline_chance(run),
+        measured=summary(report.measurement) if report.measurement else report.measurement_notice,
         coverage=report.summary.coverage,
         coverage_bar=_coverage_bar(report.summary.attacks),
         outcomes=report.summary.outcomes,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from tinymlsec.emulate.measure_records import Measurement
 from tinymlsec.evidence import Evidence
 from tinymlsec.records import SCHEMA_VERSION, Basis, Digest, Record, Severity, ThreatId
 from tinymlsec.run_record import RunRecord
@@ -75,3 +76,7 @@ class Report(Record):
     evidence: tuple[Evidence, ...]
     threats: tuple[ThreatAssessment, ...]
     summary: Summary
+    measurement: Measurement | None = None
+    """What `tinymlsec measure` left in the run folder."""
+    measurement_notice: str = ""
+    """Why what it left is not shown; empty where it is, and where there is nothing."""

@@ -13,6 +13,7 @@ from tinymlsec.report.threat_view import ThreatView, threat_views
 from tinymlsec.report.words import OUTCOMES, number_of
 
 if TYPE_CHECKING:
+    from tinymlsec.emulate.measure_records import Measurement
     from tinymlsec.evidence import Evidence
     from tinymlsec.run_record import RunRecord
     from tinymlsec.threat.records import ThreatAssessment
@@ -21,13 +22,19 @@ WORST = 3
 """Findings in the short list."""
 
 
-def build_report(run: RunRecord, evidence: Sequence[Evidence], threats: Sequence[ThreatAssessment]) -> Report:
+def build_report(
+    run: RunRecord,
+    evidence: Sequence[Evidence],
+    threats: Sequence[ThreatAssessment],
+    measured: tuple[Measurement | None, str] = (None, ""),
+) -> Report:
     """The report record of a run.
 
     Args:
         run: run.json.
         evidence: evidence.jsonl, in its order.
         threats: the assessed threats.
+        measured: measurement.json, or why it is not shown.
     """
     views = threat_views(threats)
     counts = Counter(view.outcome for view in views)
@@ -39,7 +46,10 @@ def build_report(run: RunRecord, evidence: Sequence[Evidence], threats: Sequence
         coverage=coverage_text(coverage_of(run, evidence)),
         worst=tuple(_finding(view, evidence) for view in found[:WORST]),
     )
-    return Report(run=run, evidence=tuple(evidence), threats=tuple(threats), summary=summary)
+    return Report(
+        run=run, evidence=tuple(evidence), threats=tuple(threats), summary=summary,
+        measurement=measured[0], measurement_notice=measured[1],
+    )  # fmt: skip
 
 
 def worst_findings(report: Report, n: int = WORST) -> tuple[WorstFinding, ...]:

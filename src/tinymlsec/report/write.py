@@ -96,12 +96,15 @@ def write_assessment(assessment: Assessment, folder: Path | None, formats: Seque
     Raises:
         UsageError: an assessment kept in memory, and no folder named.
     """
+    from tinymlsec.report.measurement.read import measurement_in
     from tinymlsec.report.view import build_report
 
     place = folder or assessment.folder
     if place is None:
         raise UsageError("this assessment was kept in memory", next_step="name a folder for its reports")
-    return write_reports(build_report(assessment.run, assessment.evidence, assessment.threats), place, formats)
+    measured = measurement_in(assessment.folder, assessment.run)
+    report = build_report(assessment.run, assessment.evidence, assessment.threats, measured)
+    return write_reports(report, place, formats)
 
 
 def _check(formats: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinymlsec.emulate.measure_records import Cost, FunctionCost, Measurement
-from tinymlsec.report.measurement.words import energy, facts, inferences, share, size, span, time
+from tinymlsec.report.measurement.words import NOT_VALIDATED, energy, facts, inferences, share, size, span, time
 from tinymlsec.report.text import clean
 
 SHOWN = 12
@@ -150,8 +150,12 @@ def _ratio(arena: int, bound: int) -> str:
 
 
 def summary(measurement: Measurement) -> str:
-    """The measurement in one sentence, for the page of an assessment."""
-    text = f"One inference: {span(measurement.total.cycles)} cycles"
+    """The measurement in a few words, for the page of an assessment."""
+    binary, memory = measurement.binary, measurement.memory
+    text = f"One inference of this build ({binary.style} kernels, {binary.compiler}): {span(measurement.total.cycles)} "
+    text += "cycles"
     if measurement.milliseconds is not None:
         text += f", {time(measurement.milliseconds)} at {measurement.mhz:g} MHz"
-    return f"{text}; energy: {energy(measurement)}."
+    text += f"; flash {size(memory.flash.total)} of {size(memory.flash_bytes)}, RAM {size(memory.ram.total)} of "
+    text += f"{size(memory.ram_bytes)}; energy: {energy(measurement)}. {NOT_VALIDATED.capitalize()}."
+    return f"{_warning(measurement)} {text}".strip()

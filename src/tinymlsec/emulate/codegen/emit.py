@@ -221,12 +221,11 @@ def _bytes(tensor: Tensor) -> int:
 def _layer(part: Part, number: int) -> str:
     where, lowered = part.places[number], part.lowered[number]
     comment = "\n".join(f"   {line}" for line in _about(part, number))
-    body = _body(part, number).strip()
+    body = _body(part, number).strip() or "TMS_NOTHING();"
     signature = f"void {layer_symbol(where)}(void)"
     apart = f"{_pixel_signature(where)};\n" if lowered.pixel else _statics(lowered)
-    inner = f" {{\n{indent(body, '    ')}\n}}" if body else " {\n}"
     head = f"/* Operator {where.op.index}: {safe(where.op.label)}\n{comment} */\n"
-    return f"{head}{apart}{signature};\nTMS_LAYER {signature}{inner}\n"
+    return f"{head}{apart}{signature};\nTMS_LAYER {signature} {{\n{indent(body, '    ')}\n}}\n"
 
 
 def _about(part: Part, number: int) -> Iterator[str]:

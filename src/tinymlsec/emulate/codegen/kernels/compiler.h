@@ -12,13 +12,17 @@
 #define TMS_NORETURN
 #endif
 
-/* A layer is a function of its own, whatever compilers think of it: it is what measurements go by. */
+/* A layer is a function of its own, whatever compilers think of it: it is what measurements go by. One that has nothing
+   to do says so, and is called all the same. */
 #if defined(__clang__)
 #define TMS_LAYER __attribute__((noinline))
+#define TMS_NOTHING() __asm__ volatile("")
 #elif defined(__GNUC__)
 #define TMS_LAYER __attribute__((noipa))
+#define TMS_NOTHING() __asm__ volatile("")
 #else
 #define TMS_LAYER
+#define TMS_NOTHING() (void)0
 #endif
 
 /* A function whose loops are to have all registers for themselves: it is not merged into its callers. */

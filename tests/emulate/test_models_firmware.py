@@ -1,0 +1,134 @@
+"""Whole models as firmware on every core, in the emulator, against the runtime: every byte of every output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("unicorn", reason="the emulator needs tinymlsec[firmware]")
+
+from emulate.codegen_firmware import Firmware, differing
+from emulate.codegen_models import (
+    COUNTS,
+    MODELS,
+    layers_on_runtime,
+    on_runtime,
+    real_model,
+)
+from tinymlsec.emulate.codegen import Style
+from tinymlsec.emulate.compilers import Toolchain, find_gcc, find_zig
+from tinymlsec.emulate.cores import CORES
+from tinymlsec.target.oracle import OraclePool, runtime_available
+
+pytestmark = pytest.mark.skipif(not runtime_available()[0], reason=runtime_available()[1])
+TARGETS = (
+    ("cortex-m0plus", Style.PLAIN),
+    ("cortex-m3", Style.UNROLLED),
+    ("cortex-m4", Style.PLAIN),
+    ("cortex-m4", Style.UNROLLED),
+    ("cortex-m4", Style.DSP),
+    ("cortex-m4f", Style.DSP),
+    ("cortex-m7", Style.DSP),
+    ("cortex-m33", Style.DSP),
+    ("rv32imc", Style.PLAIN),
+)
+EVERY = tuple(
+    (core, style, tool) for core, style in TARGETS for tool in ("zig", "gcc") if CORES[core].gcc_flags or tool == "zig"
+)
+"""What the slow tests build: gcc builds for Arm only."""
+BRIEF = {"kws": 2, "ic": 1, "vww": 1, "ad": 3, "micro_speech": 4, "hello_world": 16, "alexa": 1, "vad": 1}
+"""Inputs (streams of 50 steps) of each model by default."""
+OTHERS = {
+    "ic": "rv32imc", "ad": "cortex-m0plus", "vww": "rv32imc", "micro_speech": "cortex-m0plus",
+    "hello_world": "rv32imc", "alexa": "rv32imc", "vad": "cortex-m0plus",
+}  # fmt: skip
+"""Where each model runs by default, beside the Cortex-M33; kws runs everywhere."""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[OraclePool]:
+    with OraclePool(1) as made:
+        yield made
+
+
+def toolchain(name: str) -> Toolchain:
+    found = find_zig() if name == "zig" else find_gcc()
+    if found is None:
+        pytest.skip(f"the compiler {name} is not installed")
+    return found
+
+
+@pytest.mark.parametrize(("core", "style"), TARGETS)
+def test_keyword_spotting_on_every_core(core: str, style: Style, shared_data: Path, pool: OraclePool) -> None:
+    real = real_model(shared_data, "kws").first(BRIEF["kws"])
+    with Firmware(real, CORES[core], style, toolchain("zig")) as firmware:
+        assert differing(firmware.outputs(), on_runtime(real, pool)) == 0
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_models_on_two_cores(name: str, shared_data: Path, pool: OraclePool) -> None:
+    real = real_model(shared_data, name).first(BRIEF[name])
+    expected = on_runtime(real, pool)
+    for core, style in (("cortex-m33", Style.DSP), (OTHERS[name], Style.PLAIN)):
+        with Firmware(real, CORES[core], style, toolchain("zig")) as firmware:
+            assert differing(firmware.outputs(), expected) == 0, core
+
+
+@pytest.mark.parametrize("name", ["kws", "vad"])
+def test_layers_called_one_by_one(name: str, shared_data: Path, pool: OraclePool) -> None:
+    """As windows of measurements enter them."""
+    real = real_model(shared_data, name).first(1)
+    with Firmware(real, CORES["cortex-m4"], Style.DSP, toolchain("zig")) as firmware:
+        found = firmware.layers(0)
+    expected = layers_on_runtime(real, pool, list(found))
+    wrong = {t: differing(ours, theirs[0]) for (t, ours), theirs in zip(found.items(), expected, strict=True)}
+    assert not any(wrong.values()), wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("core", "style", "tool"), EVERY)
+@pytest.mark.parametrize("name", MODELS)
+def test_models_on_every_core(
+    name: str,
+    core: str,
+    style: Style,
+    tool: str,
+    shared_data: Path,
+    pool: OraclePool,
+    record_property: Callable[[str, object], None],
+) -> None:
+    real = real_model(shared_data, name)
+    assert len(real.inputs) == COUNTS.get(name, 300)
+    with Firmware(real, CORES[core], style, toolchain(tool)) as firmware:
+        found, expected = firmware.outputs(), on_runtime(real, pool)
+        record_property("compiler", firmware.build.compiler)
+    record_property("inputs", len(found))
+    record_property("bytes", found.size)
+    record_property("differing", differing(found, expected))
+    record_property("instructions", f"{min(firmware.instructions)} to {max(firmware.instructions)}")
+    assert differing(found, expected) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimize", ["O0", "O3", "Os"])
+@pytest.mark.parametrize("tool", ["zig", "gcc"])
+@pytest.mark.parametrize("core", ["cortex-m4f", "cortex-m0plus"])
+def test_other_levels_of_optimization(core: str, tool: str, optimize: str, shared_data: Path, pool: OraclePool) -> None:
+    style = Style.DSP if CORES[core].dsp else Style.PLAIN
+    for name in MODELS:
+        real = real_model(shared_data, name).first(BRIEF[name])
+        with Firmware(real, CORES[core], style, toolchain(tool), optimize=optimize) as firmware:
+            assert differing(firmware.outputs(), on_runtime(real, pool)) == 0, name
+
+
+def test_a_changed_byte_of_flash_is_noticed(shared_data: Path, pool: OraclePool) -> None:
+    """The comparison would fail for firmware with one wrong weight byte."""
+    real = real_model(shared_data, "ad").first(1)
+    with Firmware(real, CORES["cortex-m4"], Style.DSP, toolchain("zig")) as firmware:
+        weights = firmware.image.symbols["tms_w_000"].address
+        flash = bytearray(firmware.machine.read(weights, 640))
+        firmware.machine.write(weights, bytes(np.frombuffer(flash, np.uint8) ^ 0x40))
+        assert differing(firmware.outputs(), on_runtime(real, pool)) > 0

@@ -51,14 +51,17 @@ def run_campaign(
     snapshot = machine.snapshot()
     try:
         probe = _probe(take, ranges)
-        first = machine.run(window, {a: r[0].tobytes() for a, r in rows} if count else None, probe)
-        machine.restore(snapshot)
+        made = 0
+        if take:  # how many records a run has
+            inputs = {address: array[0].tobytes() for address, array in rows}
+            made = len(machine.run(window, inputs, probe, instructions=instructions).records)
+            machine.restore(snapshot)
         request = run_request(window, {}, probe, None, instructions, 0, ())
         request |= {
             "snapshot": snapshot, "take": list(take), "outputs": list(outputs), "chosen": points is not None,
             "start": window.start if window.start is not None else machine.registers()[-1],
-            "points": len(first.records) if points is None else len(points), "faults": injected is not None,
-            "record_limit": min(2 * len(first.records) + SLACK, ROOM // RECORD.itemsize // 4) if take else 0,
+            "points": made if points is None else len(points), "faults": injected is not None,
+            "record_limit": min(2 * made + SLACK, ROOM // RECORD.itemsize // 4) if take else 0,
         }  # fmt: skip
         if passed is None:
             passed = np.tile(np.array(window.arguments, np.uint32), (count, 1))
@@ -83,7 +86,10 @@ def _count(
         raise UsageError(
             "a campaign needs one number of runs", found=str(sorted(lengths)), expected="rows for every run, or runs"
         )
-    return lengths.pop()
+    count = lengths.pop()
+    if count < 1:
+        raise UsageError("a campaign needs at least one run")
+    return count
 
 
 def _probe(take: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Probe:
@@ -91,6 +97,7 @@ def _probe(take: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Probe:
     return Probe(
         registers=bool(asked & {"hd", "hw"}), bus=bool(asked & {"bus_hd", "bus_hw"}),
         values=bool(asked & {"value", "bus"}), addresses="address" in asked, ranges=tuple(ranges),
+        limit=ROOM // RECORD.itemsize // 2,
     )  # fmt: skip
 
 

@@ -191,7 +191,9 @@ def test_visits_note_registers(m4: Machine) -> None:
 def test_ranges_restrict_records(m4: Machine) -> None:
     counted = m4.image.symbols["counted"]
     whole = m4.call("twice", 5, probe=Probe(registers=True)).records
-    inner = m4.call("twice", 5, probe=Probe(registers=True, ranges=((counted.address, counted.address + counted.size),)))
+    inner = m4.call(
+        "twice", 5, probe=Probe(registers=True, ranges=((counted.address, counted.address + counted.size),))
+    )
     inside = (whole["pc"] >= counted.address) & (whole["pc"] < counted.address + counted.size)
     assert 0 < inside.sum() < len(whole)
     assert (inner.records == whole[inside]).all()

@@ -27,7 +27,7 @@ class Cpu:
         if self.arm:
             names = [f"R{i}" for i in range(13)] + ["SP", "LR"]
             self.registers = tuple(int(getattr(const, f"UC_ARM_REG_{name}")) for name in names)
-            self.pc, self.status = int(const.UC_ARM_REG_PC), int(const.UC_ARM_REG_XPSR)
+            self.pc, self.status = int(const.UC_ARM_REG_PC), int(const.UC_ARM_REG_XPSR_NZCVQ)
             self.arguments: tuple[int, ...] = (0, 1, 2, 3)
             self.link = 14
         else:

@@ -151,10 +151,11 @@ class _Reader:
         return {"b": 1, "h": 2}.get(letter or "", 4), 1
 
     def _other(self, written: set[int]) -> Step:
-        kind, name = self._kind(written), self.name
+        kind, name, covered = self._kind(written), self.name, 1
         targets = [self._number(r) for r in self.listed if self._number(r) in written - {PC}]
         if name.startswith("it") and name.strip("te") == "i":
             kind |= IT
+            covered = len(name) - 1
         if name in _HINTS:
             kind |= WAITS
         if name == "udf":
@@ -165,6 +166,7 @@ class _Reader:
         return Step(
             size=self.found.size,
             kind=kind | (SIGNED if name == "sdiv" else 0),
+            count=covered,
             written=_mask(written),
             first=targets[0] if targets else 14 if 14 in written else NONE,
             divisor=self._number(self.listed[-1]) if divides else NONE,

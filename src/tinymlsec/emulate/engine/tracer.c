@@ -114,6 +114,7 @@ static void failed(tms_tracer *t, uint32_t from, uint32_t to) {
         s->ran++;
         s->marked++;
         t->last[t->n++ % TMS_LAST] = from;
+        if (t->it_left) t->it_left--;
         if (t->flash) tms_flash_fetch(t->flash, from, s->size);
         if ((t->want & TMS_WANT_RECORDS) && (s->marks & TMS_MARK_RECORD)) record(t, from, 0, 0, 0, 4);
         from += s->size;
@@ -139,6 +140,7 @@ static void complete(tms_tracer *t, uint32_t next) {
     uint32_t pc = t->pending_pc, flags = t->pending_flags, hd = 0, hw = 0, value = 0;
     uint32_t after = pc + s->size, kind = s->kind;
     t->pending = NULL;
+    if (t->undo) tms_undo(t, s);
     if (t->watch_registers) {
         if (kind & TMS_STORE) after_store(t, s);
         value = read_written(t, s, &hd, &hw);
@@ -256,15 +258,18 @@ static void on_code(void *uc, uint64_t address, uint32_t size, void *user) {
     }
     tms_step *s = tms_step_at(t, pc);
     if ((s->marks & ~(TMS_MARK_READY | TMS_MARK_RECORD)) && marked(t, s, pc)) return;
-    if (t->stepping && --t->stepping == 0) { /* the corrupted instruction is done */
-        stop(t, TMS_END_MISMATCH);
+    if (t->stepping == 2 && !(t->step_to && pc - t->step_to < t->step_end - t->step_to)) {
+        stop(t, TMS_END_MISMATCH); /* the corrupted instruction is done */
         return;
     }
+    if (t->stepping) t->stepping = 2;
     if (t->n >= t->check_at && spent(t, pc)) return;
-    if (t->fault_kind && t->n == t->fault_index && !t->fault_seen) {
-        tms_inject(t, s, pc);
-        if (t->fault_kind == TMS_FAULT_SKIP || t->fault_kind == TMS_FAULT_FETCH) return;
+    if (t->fault_kind && !t->fault_seen) {
+        if (t->n == t->fault_index && tms_inject(t, s, pc)) return;
+        if ((s->kind & TMS_IT) && t->fault_kind == TMS_FAULT_FETCH && tms_ahead(t, s, pc)) return;
     }
+    if (s->kind & TMS_IT) t->it_left = s->count;
+    else if (t->it_left) t->it_left--;
     t->last[t->n % TMS_LAST] = pc;
     t->n++;
     s->ran++;
@@ -280,7 +285,8 @@ static void on_code(void *uc, uint64_t address, uint32_t size, void *user) {
         return;
     }
     if ((s->kind & (TMS_LOAD | TMS_STORE)) && access(t, s, pc)) return;
-    if (s->divisor != TMS_NONE) divides(t, s, pc);
+    if (s->divisor != TMS_NONE && divides(t, s, pc)) return;
+    if (t->undo) tms_keep(t, s, pc);
 }
 
 /* Instructions of a stretch of code, without decoding them. */
@@ -352,6 +358,7 @@ void tms_begin(tms_tracer *t) {
     t->n = t->made = t->visited = t->zero_divisions = 0;
     t->end = TMS_END_NONE;
     t->check_at = BETWEEN_CHECKS < t->limit ? BETWEEN_CHECKS : t->limit;
+    t->it_left = t->undo = t->step_to = 0;
     t->resync = t->hits = t->interrupt = t->fault_seen = t->stepping = t->changed_code = 0;
     t->fault_pc = t->fault_address = t->fault_type = t->fault_size = 0;
     t->bus_last = 0;

@@ -39,7 +39,7 @@ typedef struct {
     uint8_t size; /* bytes; 0: not decoded yet */
     uint8_t kind, marks;
     uint8_t width;       /* bytes of one transfer */
-    uint8_t count;       /* transfers at addresses that follow each other */
+    uint8_t count;       /* transfers at addresses that follow each other; of IT: instructions that it makes conditional */
     uint8_t base, index; /* registers of the address, or TMS_NONE */
     uint8_t shift;       /* of the index */
     int32_t offset;      /* in bytes; the whole address where there is no base */
@@ -146,7 +146,12 @@ typedef struct {
     uint32_t shadow[TMS_REGISTERS];
     uint32_t last[TMS_LAST];
     uint64_t n, made, visited, zero_divisions;
-    uint32_t end, hits, hooked, watch_registers, stepping;
+    uint32_t end, hits, hooked, watch_registers;
+    uint32_t stepping;          /* 1: the corrupted instruction is the next; 2: it is being executed */
+    uint32_t step_to, step_end; /* of a corrupted instruction in an IT block: where the block ends */
+    uint32_t it_left;           /* instructions of an IT block still to come */
+    uint32_t undo, undo_status, undo_next, undo_bytes;
+    uint8_t undo_data[128];     /* what an instruction that is left out has overwritten */
     uint32_t resync; /* somebody else has written registers */
     uint32_t bus_last;
     tms_step *pending;
@@ -187,7 +192,10 @@ void tms_counts_clear(tms_tracer *t);
 uint64_t tms_counts_read(tms_tracer *t, uint32_t *addresses, uint32_t *pairs, uint64_t most);
 
 /* inject.c */
-void tms_inject(tms_tracer *t, tms_step *s, uint32_t pc);
+int tms_inject(tms_tracer *t, tms_step *s, uint32_t pc);
+int tms_ahead(tms_tracer *t, const tms_step *it, uint32_t pc);
+void tms_keep(tms_tracer *t, const tms_step *s, uint32_t pc);
+void tms_undo(tms_tracer *t, const tms_step *s);
 int tms_step_corrupted(tms_tracer *t);
 
 /* protect.c */

@@ -25,6 +25,8 @@ SHOWN_LINES = 12
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 _NAME = re.compile(rf"{_PART}(/{_PART})*")
+_OVERFLOW = re.compile(r"region [`'](\w+)'(?::| )\s*overflowed by (\d+) bytes")
+"""What linkers say: GNU's ``region `FLASH' overflowed by``, LLVM's ``not fit in region 'FLASH': overflowed by``."""
 _KEPT = ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
@@ -82,7 +84,9 @@ def run_compiler(toolchain: Toolchain, arguments: Sequence[str], folder: Path, t
         finally:
             _end(process)
     if code != 0:
-        raise BuildError(f"{toolchain.title} refuses the sources", found=_first_lines(log, folder))
+        lines = _lines(log, folder)
+        _check_fits(lines)
+        raise BuildError(f"{toolchain.title} refuses the sources", found=_shown(lines))
 
 
 def zig_folder() -> Path:
@@ -114,12 +118,29 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _first_lines(log: Path, folder: Path) -> str:
-    """What the compiler said, from its first error on."""
+def _lines(log: Path, folder: Path) -> list[str]:
     with log.open("rb") as file:
         text = file.read(LOG_BYTES).decode(errors="replace").replace(f"{folder}/", "")
-    lines = [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
+    return [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
+
+
+def _check_fits(lines: Sequence[str]) -> None:
+    """Firmware that is too large is no mistake in the sources: what linkers say of it becomes an error of its own."""
+    short: dict[str, int] = {}
+    for line in lines:
+        if found := _OVERFLOW.search(line):
+            short[found[1]] = max(short.get(found[1], 0), int(found[2]))
+    if short:
+        words = ", ".join(f"{name} is short by {size} bytes" for name, size in short.items())
+        raise BuildError(
+            f"the firmware does not fit: {words}",
+            next_step="choose a device with more memory, another level of optimization (Os), or a smaller model",
+        )
+
+
+def _shown(lines: Sequence[str]) -> str:
+    """What the compiler said, from its first error on."""
     first = next((number for number, line in enumerate(lines) if "error" in line), 0)
-    shown = lines[first : first + SHOWN_LINES]
+    shown = list(lines[first : first + SHOWN_LINES])
     more = len(lines) - first - len(shown)
     return "\n    ".join(shown + ([f"... {more} more lines"] if more > 0 else [])) or "no message"

@@ -39,6 +39,8 @@ _COMMON = (
     "-g", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-fno-exceptions", "-fno-common",
     "-ffp-contract=off",  # a fused multiply-add rounds once where the runtime rounds twice
 )  # fmt: skip
+_ZIG = ("-fno-sanitize=all", "-fomit-frame-pointer")
+_GCC = ("-fmax-errors=20", "-ftrack-macro-expansion=0")
 _CXX = ("-fno-rtti", "-fno-threadsafe-statics", "-fno-use-cxa-atexit")
 
 
@@ -225,7 +227,7 @@ def _optimize_flags(tools: Toolchain, optimize: str) -> tuple[str, ...]:
 
 def _tool_flags(tools: Toolchain, files: Mapping[str, str]) -> tuple[str, ...]:
     cxx = _CXX if any(name.endswith(".cpp") for name in files) else ()
-    own = ("-fno-sanitize=all", "-fomit-frame-pointer") if tools.name == "zig" else ("-fmax-errors=20", "-ftrack-macro-expansion=0")
+    own = _ZIG if tools.name == "zig" else _GCC
     return (*_COMMON, *cxx, *own, f"-idirafter{support.FOLDER}")
 
 

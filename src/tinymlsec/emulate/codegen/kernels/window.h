@@ -27,8 +27,9 @@ typedef struct {
 /* Those of `taps` that fall on places 0 to `size` - 1, where the first one is at `start`. */
 static inline tms_taps tms_inside(int32_t start, int32_t size, int32_t taps, int32_t dilation) {
     tms_taps t = {0, taps};
-    TMS_ROLLED while (t.from < taps && start + t.from * dilation < 0) ++t.from;
-    TMS_ROLLED while (t.to > t.from && start + (t.to - 1) * dilation >= size) --t.to;
+    TMS_ROLLED for (int32_t at = start; at < 0; at += dilation) ++t.from;
+    TMS_ROLLED for (int32_t at = start + (taps - 1) * dilation; at >= size; at -= dilation) --t.to;
+    if (t.to < t.from) t.to = t.from; /* none */
     return t;
 }
 

@@ -140,10 +140,10 @@ RECORD = np.dtype(
         ("flags", "<u4"),
     ]
 )
-"""One executed instruction: 28 bytes. Fields that the probe did not ask for are 0. Of several destination registers, and
+"""One executed instruction: 28 bytes. Fields that the probe did not ask for are 0. Of several destination registers and
 of several words on the bus, weights and distances are sums; value and bus are the first. flags: `READS`, `WRITES`,
-`FAILED` (condition failed: counted, nothing written), `TAKEN` (branch), `PERIPHERAL` (no memory at that address: the word
-of a load is what arrived in the register)."""
+`FAILED` (condition failed: counted, nothing written), `TAKEN` (branch), `PERIPHERAL` (no memory at that address: the
+word of a load is what arrived in the register)."""
 
 READS, WRITES, FAILED, TAKEN, PERIPHERAL = 1, 2, 4, 8, 16
 

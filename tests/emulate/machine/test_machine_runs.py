@@ -191,9 +191,8 @@ def test_visits_note_registers(m4: Machine) -> None:
 def test_ranges_restrict_records(m4: Machine) -> None:
     counted = m4.image.symbols["counted"]
     whole = m4.call("twice", 5, probe=Probe(registers=True)).records
-    inner = m4.call(
-        "twice", 5, probe=Probe(registers=True, ranges=((counted.address, counted.address + counted.size),))
-    )
+    only = ((counted.address, counted.address + counted.size),)
+    inner = m4.call("twice", 5, probe=Probe(registers=True, ranges=only))
     inside = (whole["pc"] >= counted.address) & (whole["pc"] < counted.address + counted.size)
     assert 0 < inside.sum() < len(whole)
     assert (inner.records == whole[inside]).all()
@@ -256,7 +255,7 @@ def test_errors_of_use(m4: Machine) -> None:
 def test_a_dead_worker_is_an_error_and_not_the_end() -> None:
     machine = started("cortex-m4")
     machine.link.worker.process.kill()
-    with pytest.raises(MachineError, match="died|ended"):
+    with pytest.raises(MachineError, match=r"died|ended"):
         machine.call("add", 1, 2)
     with pytest.raises(MachineError, match="has ended"):
         machine.read(RAM, 4)

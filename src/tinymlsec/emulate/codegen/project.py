@@ -48,18 +48,29 @@ def write_project(files: Mapping[str, str], folder: Path) -> None:
     Raises:
         InputError: there is something in it, or it cannot be written.
     """
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        raise InputError(
-            "the output folder is not empty", found=str(folder), expected="a new or an empty folder",
-            next_step="choose another -o",
-        )  # fmt: skip
     try:
+        if wrong := _not_free(folder):
+            raise InputError(
+                f"the output folder {wrong}", found=str(folder), expected="a new or an empty folder",
+                next_step="choose another -o",
+            )  # fmt: skip
         _write_beside(files, folder)
     except OSError as error:
         raise InputError(
             "the project cannot be written", found=f"{folder}: {error.strerror}",
             expected="a folder in one that exists and can be written to",
         ) from error  # fmt: skip
+
+
+def _not_free(folder: Path) -> str:
+    """Why nothing is written to this place, empty where it can be taken."""
+    if folder.is_symlink():
+        return "is a link"
+    if not folder.exists():
+        return ""
+    if not folder.is_dir():
+        return "is a file"
+    return "is not empty" if any(folder.iterdir()) else ""
 
 
 def _write_beside(files: Mapping[str, str], folder: Path) -> None:

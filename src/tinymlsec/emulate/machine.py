@@ -26,12 +26,13 @@ from tinymlsec.emulate.contract import (
     Fault,
     MemoryMap,
     Probe,
+    RunEnd,
     RunResult,
     Window,
 )
 from tinymlsec.emulate.foreign.bench import BenchReport
 from tinymlsec.emulate.foreign.hardware import Hardware
-from tinymlsec.emulate.machine_link import Link
+from tinymlsec.emulate.machine_link import Link, sound
 from tinymlsec.emulate.machine_request import EMPTY, load_request, load_segments, run_request, traps_of
 from tinymlsec.emulate.machine_result import result_of
 from tinymlsec.errors import MachineError, UsageError
@@ -79,6 +80,8 @@ class Machine:
         except BaseException:
             self.link.close()
             raise
+        self.plain = (hardware or Hardware()) == Hardware()
+        """No peripherals: then firmware can also be run without any hook on its instructions."""
         self.idle = int(told["idle"])
         """An address that firmware never comes to: functions that are called return to it."""
 
@@ -116,8 +119,10 @@ class Machine:
             seconds: limit.
             probe: what to record.
 
+        Where there are no peripherals it is run twice, without hooks first: hooks must change nothing.
+
         Raises:
-            MachineError: the image does not say where it starts.
+            MachineError: the image does not say where it starts, or hooks change what is computed.
         """
         entry = self.image.entry if start is None else start
         if entry is None:
@@ -126,7 +131,25 @@ class Machine:
         top = vectors.initial_sp if stack is None and vectors is not None and vectors.plausible else stack
         registers = [(2 if self.core.machine == "riscv32" else 13, top)] if top is not None else []
         window = Window("boot", entry, (), until if until is not None else self.idle, hit)
-        return self._run(window, EMPTY, probe or Probe(), None, instructions, seconds, registers)
+        seen = self._unwatched(window, instructions, seconds, registers) if self.plain and hit == 1 else None
+        result = self._run(window, EMPTY, probe or Probe(), None, instructions, seconds, registers)
+        if seen is not None and result.end is RunEnd.DONE and seen != (self.registers(), self.memory_digest()):
+            raise MachineError(
+                "the emulator computes otherwise when it is watched: start-up",
+                next_step="report this with the firmware: records of this firmware cannot be trusted",
+            )
+        return result
+
+    def _unwatched(
+        self, window: Window, instructions: int, seconds: float, registers: Sequence[tuple[int, int]]
+    ) -> tuple[tuple[int, ...], str] | None:
+        """Registers and memory after a run without hooks, which is then taken back; None where it does not end well."""
+        before = self.snapshot()
+        result = self._run(window, EMPTY, None, None, instructions, seconds, registers)
+        seen = (self.registers(), self.memory_digest()) if result.end is RunEnd.DONE else None
+        self.restore(before)
+        self.drop(before)
+        return seen
 
     def run(
         self,
@@ -204,7 +227,8 @@ class Machine:
     ) -> RunResult:
         request = run_request(window, inputs, probe, fault, instructions, seconds, registers)
         told = self.link.ask("run", request, b"".join(inputs.values()), seconds=seconds)
-        return result_of(told, request, self)
+        with sound("run"):
+            return result_of(told, request, self)
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of a memory of the map.
@@ -225,11 +249,13 @@ class Machine:
 
     def registers(self) -> tuple[int, ...]:
         """r0 to r14 and the program counter (Arm), or x0 to x31 and the program counter."""
-        return tuple(self.link.ask("registers")["registers"])
+        with sound("registers"):
+            return tuple(int(value) for value in self.link.ask("registers")["registers"])
 
     def snapshot(self) -> int:
         """Number of a snapshot of registers, written memories and peripherals."""
-        return int(self.link.ask("snapshot")["snapshot"])
+        with sound("snapshot"):
+            return int(self.link.ask("snapshot")["snapshot"])
 
     def restore(self, snapshot: int) -> None:
         """Goes back to a snapshot, which stays."""
@@ -242,12 +268,13 @@ class Machine:
     def bench(self) -> BenchReport:
         """What the peripherals saw."""
         told = self.link.ask("bench")
-        text, at = {}, 0
-        for name, size in told["texts"]:
-            text[name] = self.link.shared.take(np.uint8, size, at).tobytes()
-            at += size
-        touched = {address: (reads, writes) for address, reads, writes in told["touched"]}
-        return BenchReport(text, touched, told["ticks"], told["exit_code"])
+        with sound("bench"):
+            text, at = {}, 0
+            for name, size in told["texts"]:
+                text[str(name)] = self.link.shared.take(np.uint8, size, at).tobytes()
+                at += size
+            touched = {int(address): (int(reads), int(writes)) for address, reads, writes in told["touched"]}
+            return BenchReport(text, touched, int(told["ticks"]), told["exit_code"])
 
     def memory_digest(self) -> str:
         """SHA-256 over all memories that can be written."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,19 @@ def command() -> list[str]:
         )  # fmt: skip
     root = str(Path(__file__).resolve().parents[2])
     return [sys.executable, "-I", "-B", "-c", BOOT, root, json.dumps(search_path(PACKAGES))]
+
+
+@contextmanager
+def sound(op: str) -> Iterator[None]:
+    """Around what reads a reply: firmware may have taken the worker over, so nonsense in it is no error of ours."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+        raise MachineError(
+            f"the emulator process sent a reply that makes no sense: {op}",
+            found=f"{type(error).__name__}: {error}"[:300],
+            next_step="treat the firmware as hostile: it may have taken over the emulator",
+        ) from error
 
 
 class Link:

@@ -7,20 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinymlsec.emulate.codegen import Style, generate
+from tinymlsec.emulate.codegen import Style, firmware_files, generate
 from tinymlsec.emulate.codegen.program import Port
+from tinymlsec.emulate.compilers import find_gcc
 from tinymlsec.emulate.contract import MemoryMap, Region
+from tinymlsec.emulate.cores import CORES
 from tinymlsec.emulate.cycles import Span
 from tinymlsec.emulate.cycles.flash_cache import FlashReads
 from tinymlsec.emulate.cycles.flash_timing import flash_timing
 from tinymlsec.emulate.cycles.table import cycle_table
-from tinymlsec.emulate.measure_build import overflows
+from tinymlsec.emulate.measure_build import build_fitting
 from tinymlsec.emulate.measure_costs import Priced, cost_of
 from tinymlsec.emulate.measure_facts import clock_of, energy_of, unchecked
 from tinymlsec.emulate.measure_fit import DoesNotFit, check_fits
 from tinymlsec.emulate.measure_inputs import _random, make_feed, same_outputs
 from tinymlsec.emulate.measure_records import Range
 from tinymlsec.emulate.measure_run import PATTERN, used_stack
+from tinymlsec.emulate.toolchain import find_toolchain
 from tinymlsec.errors import DataError
 from tinymlsec.target.device import load_device
 from tinymlsec.target.device_facts import PowerFigure
@@ -46,12 +49,25 @@ def test_both_short_memories_are_named_with_their_bytes(shared_data: Path) -> No
     check_fits(program, "toy", small(256 << 10, 128 << 10), 8192)
 
 
-def test_linkers_complaints_are_read() -> None:
-    lld = "ld.lld: error: section '.text' will not fit in region 'FLASH': overflowed by 1234 bytes"
-    gnu = "region `RAM' overflowed by 99 bytes\nregion `RAM' overflowed by 120 bytes"
-    assert overflows(lld) == {"flash": 1234}
-    assert overflows(gnu) == {"ram": 120}
-    assert overflows("undefined symbol: main") == {}
+@pytest.mark.parametrize("tools", ["zig", "gcc"])
+def test_what_only_the_linker_knows_is_told_in_the_same_words(shared_data: Path, tools: str) -> None:
+    pytest.importorskip("ziglang", reason="needs tinymlsec[firmware]")
+    if tools == "gcc" and find_gcc() is None:
+        pytest.skip("no arm-none-eabi-gcc")
+    model, _ = read_model_file(shared_data / "tflm_hello_world" / "hello_world_int8.tflite")
+    program, core = generate(model, Style.PLAIN), CORES["cortex-m4"]
+    found: list[int] = []
+    for flash in (program.weights_bytes + 1024, program.weights_bytes + 1024 + 64):
+        memory = small(flash, 32 << 10)
+        check_fits(program, "toy", memory, 8192)
+        files = firmware_files(program, core, memory)
+        with pytest.raises(DoesNotFit) as caught:
+            build_fitting(files, core, "toy", memory, "O0", find_toolchain(tools))
+        (short,) = caught.value.shortages
+        assert short.memory == "flash (flash)"
+        assert not short.at_least
+        found.append(short.missing)
+    assert found[0] - found[1] == 64
 
 
 @pytest.mark.parametrize("depth", [0, 4, 40, 256])

@@ -30,6 +30,22 @@ _OVERFLOW = re.compile(r"region [`'](\w+)'(?::| )\s*overflowed by (\d+) bytes")
 _KEPT = ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
+class TooLarge(BuildError):
+    """The linker could not place the firmware.
+
+    Args:
+        words: which memory is short, and by how much.
+        short: bytes by name of the linker script's memory.
+    """
+
+    def __init__(self, words: str, short: Mapping[str, int]) -> None:
+        self.short = dict(short)
+        super().__init__(
+            f"the firmware does not fit: {words}",
+            next_step="choose a device with more memory, another level of optimization (Os), or a smaller model",
+        )
+
+
 def check_files(files: Mapping[str, str]) -> None:
     """Refuses files that cannot be laid out in a folder.
 
@@ -132,10 +148,7 @@ def _check_fits(lines: Sequence[str]) -> None:
             short[found[1]] = max(short.get(found[1], 0), int(found[2]))
     if short:
         words = ", ".join(f"{name} is short by {size} bytes" for name, size in short.items())
-        raise BuildError(
-            f"the firmware does not fit: {words}",
-            next_step="choose a device with more memory, another level of optimization (Os), or a smaller model",
-        )
+        raise TooLarge(words, short)
 
 
 def _shown(lines: Sequence[str]) -> str:

@@ -78,7 +78,7 @@ def shortages(program: Program, memory: MemoryMap, stack_bytes: int) -> tuple[Sh
     in_ram = program.arena.bytes + program.variables_bytes + stack_bytes + SMALLEST_DATA
     in_flash = program.weights_bytes + SMALLEST_CODE
     found = (
-        Shortage(f"RAM ({ram.name})", "activation arena, state and stack", in_ram, ram.size),
+        Shortage(f"RAM ({ram.name})", f"activation arena, state and {stack_bytes:,} of stack", in_ram, ram.size),
         Shortage(f"flash ({flash.name})", "weights and some code", in_flash, flash.size, at_least=True),
     )
     return tuple(each for each in found if each.missing > 0)

@@ -20,8 +20,8 @@ from tinymlsec.report.measurement.frame import NARROW, WIDE
 from tinymlsec.report.measurement.html import html
 from tinymlsec.report.measurement.markdown import markdown
 from tinymlsec.report.measurement.page import page_of
-from tinymlsec.report.measurement.read import measurement_in
 from tinymlsec.report.measurement.picture import picture
+from tinymlsec.report.measurement.read import measurement_in
 from tinymlsec.report.measurement.shapes import ticks
 from tinymlsec.report.measurement.text import text_lines
 from tinymlsec.report.measurement.words import count, size, span

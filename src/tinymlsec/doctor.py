@@ -6,6 +6,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -15,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from tinymlsec import __version__
 from tinymlsec.capabilities import HOW_TO_SUPPLY
-from tinymlsec.errors import OracleError, OracleRejected, ToolchainError
+from tinymlsec.context import Progress, silent
+from tinymlsec.errors import OracleError, OracleRejected, TinymlsecError, ToolchainError
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from tinymlsec.emulate.toolchain import Toolchain
     from tinymlsec.target.oracle import OraclePool
 
 CORE = ("numpy", "pydantic", "typer", "rich", "cvss", "jinja2", "matplotlib")
@@ -87,11 +90,13 @@ class DoctorReport:
         return {"ok": self.ok, "checks": [{**asdict(c), "state": c.state.value} for c in self.checks]}
 
 
-def doctor(warm: bool = False) -> DoctorReport:
+def doctor(warm: bool = False, progress: Progress = silent) -> DoctorReport:
     """Checks the installation; starts the runtime once in a worker, as every assessment does.
 
     Args:
-        warm: build minimal firmware for every core, which fills the build cache: half a minute at the first time.
+        warm: build minimal firmware for every core, which fills the build cache (a minute at the first time), and run
+            it in the emulator.
+        progress: told what is being built.
     """
     return DoctorReport(
         (
@@ -105,7 +110,7 @@ def doctor(warm: bool = False) -> DoctorReport:
             _memory(),
             *(_extra(name) for name in EXTRAS),
             _compilers(),
-            *((_builds(),) if warm else ()),
+            *(_builds(progress) if warm else ()),
             *_not_yet(),
         )
     )
@@ -250,8 +255,8 @@ def _compilers() -> Check:
     return Check("firmware compilers", State.OK, ", ".join(found) + absent)
 
 
-def _builds() -> Check:
-    """Minimal firmware for every core."""
+def _builds(progress: Progress) -> Iterator[Check]:
+    """Minimal firmware for every core, where it is kept, and whether it runs."""
     from tinymlsec.emulate.toolchain import find_toolchain
     from tinymlsec.emulate.warm import warm
 
@@ -259,13 +264,40 @@ def _builds() -> Check:
     try:
         tools = find_toolchain()
     except ToolchainError as error:
-        return Check(name, State.MISSING, error.message, EXTRAS["firmware"][0], _FIRMWARE_FIX)
-    made = list(warm(tools))
+        yield Check(name, State.MISSING, error.message, EXTRAS["firmware"][0], _FIRMWARE_FIX)
+        return
+    made = list(warm(tools, progress))
+    yield _cache()
     detail = f"{tools.title}: " + ", ".join(f"{each.what} {each.seconds:.1f} s" for each in made if not each.problem)
-    failed = "; ".join(f"{each.what}: {each.problem}" for each in made if each.problem)
-    if failed:
-        return Check(name, State.PROBLEM, failed, fix=_FIRMWARE_FIX)
-    return Check(name, State.OK, detail)
+    if failed := [each for each in made if each.problem]:
+        words = f"{', '.join(each.what for each in failed)}: {failed[0].problem}"
+        yield Check(name, State.PROBLEM, words, fix=failed[0].fix or _FIRMWARE_FIX)
+        return
+    yield Check(name, State.OK, detail)
+    if _version("unicorn") is not None:
+        yield _emulator(tools)
+
+
+def _cache() -> Check:
+    from tinymlsec.cache_folder import cache_folder
+    from tinymlsec.emulate.build_cache import BuildCache
+
+    name, wanted, kept = "build cache", cache_folder() / "builds", BuildCache().folder
+    if kept != wanted:
+        fix = "set TINYMLSEC_CACHE to a folder that is yours alone and can be written"
+        return Check(name, State.MISSING, f"{wanted} cannot be used", "builds that are kept from run to run", fix)
+    return Check(name, State.OK, str(kept))
+
+
+def _emulator(tools: Toolchain) -> Check:
+    from tinymlsec.emulate.warm import self_test
+
+    name, began = "firmware emulator", time.monotonic()
+    try:
+        ran = self_test(tools)
+    except TinymlsecError as error:
+        return Check(name, State.PROBLEM, str(error), fix='pip install --force-reinstall "tinymlsec[firmware]"')
+    return Check(name, State.OK, f"ran minimal firmware for {ran} in {time.monotonic() - began:.1f} s")
 
 
 def _not_yet() -> tuple[Check, ...]:

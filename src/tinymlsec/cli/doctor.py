@@ -42,18 +42,19 @@ def doctor(
     given = {"--core": core, "--device": device, "--firmware-config": firmware_config, "--firmware-base": firmware_base}
     if lonely := [name for name, value in given.items() if value is not None]:
         raise UsageError(f"{lonely[0]} has a meaning with --firmware only")
-    return _installation(output, warm)
+    return _installation(output, warm, quiet)
 
 
-def _installation(output: str, warm: bool) -> int:
+def _installation(output: str, warm: bool, quiet: bool) -> int:
     import json
 
-    from tinymlsec.cli.terminal import console
+    from tinymlsec.cli.terminal import console, progress_bar
     from tinymlsec.doctor import doctor as examine
     from tinymlsec.doctor import doctor_text
     from tinymlsec.registry import discover
 
-    found, registry = examine(warm), discover()
+    with progress_bar(quiet=quiet) as show:
+        found, registry = examine(warm, show), discover()
     if output == "json":
         document = {**found.to_dict(), "attacks": list(registry.attacks), "plugin_problems": list(registry.problems)}
         typer.echo(json.dumps(document, indent=2))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tinymlsec.cache_folder import cache_folder
 from tinymlsec.emulate.compilers import Toolchain
-from tinymlsec.errors import BuildError
+from tinymlsec.errors import BuildError, ToolchainError
 
 TIMEOUT_SECONDS = 300.0
 """For one call of a compiler. The first for a target takes seconds, a model with large weights about one."""
@@ -22,6 +22,9 @@ MAX_FILES = 4096
 MAX_SOURCE_BYTES = 256 << 20
 LOG_BYTES = 64 << 10
 SHOWN_LINES = 12
+
+MAKE_ROOM = "free space, or set TMPDIR and TINYMLSEC_CACHE to folders that have some"
+_FULL = ("NoSpaceLeft", "No space left on device")
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 _NAME = re.compile(rf"{_PART}(/{_PART})*")
@@ -81,6 +84,7 @@ def run_compiler(toolchain: Toolchain, arguments: Sequence[str], folder: Path, t
 
     Raises:
         BuildError: it refused (with the first lines of what it said) or took too long.
+        ToolchainError: the disk is full.
     """
     log = folder / ".log"
     with log.open("wb") as out:
@@ -102,6 +106,7 @@ def run_compiler(toolchain: Toolchain, arguments: Sequence[str], folder: Path, t
     if code != 0:
         lines = _lines(log, folder)
         _check_fits(lines)
+        _check_space(lines)
         raise BuildError(f"{toolchain.title} refuses the sources", found=_shown(lines))
 
 
@@ -116,7 +121,10 @@ def _environment(folder: Path) -> dict[str, str]:
     shared = zig_folder()
     try:
         shared.mkdir(parents=True, exist_ok=True)
+        usable = os.access(shared, os.W_OK | os.X_OK)
     except OSError:
+        usable = False
+    if not usable:
         shared = folder / ".zig-global"
     return kept | {
         "LC_ALL": "C",
@@ -138,6 +146,12 @@ def _lines(log: Path, folder: Path) -> list[str]:
     with log.open("rb") as file:
         text = file.read(LOG_BYTES).decode(errors="replace").replace(f"{folder}/", "")
     return [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
+
+
+def _check_space(lines: Sequence[str]) -> None:
+    """A full disk is no mistake in the sources either; zig says it in a hundred warnings."""
+    if any(words in line for line in lines for words in _FULL):
+        raise ToolchainError("the build cannot be written", found="no space left on the device", next_step=MAKE_ROOM)
 
 
 def _check_fits(lines: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tinymlsec.emulate import support
 from tinymlsec.emulate.build_cache import BuildCache, Entry
-from tinymlsec.emulate.compiler_run import TIMEOUT_SECONDS, check_files, laid_out, run_compiler, zig_folder
+from tinymlsec.emulate.compiler_run import MAKE_ROOM, TIMEOUT_SECONDS, check_files, laid_out, run_compiler, zig_folder
 from tinymlsec.emulate.compilers import Toolchain, find_host_compiler, find_toolchain
 from tinymlsec.emulate.contract import Core
 from tinymlsec.errors import BuildError, ToolchainError
@@ -168,9 +168,7 @@ def _make(
             seconds = round(time.monotonic() - began, 3)
             return store.keep(digest, folder / result, {"compiler": tools.title, "seconds": seconds})
     except OSError as error:
-        raise ToolchainError(
-            "the build cannot be written", found=str(error), next_step="free space, or set TMPDIR and TINYMLSEC_CACHE"
-        ) from None
+        raise ToolchainError("the build cannot be written", found=str(error), next_step=MAKE_ROOM) from None
 
 
 def _path_flags(tools: Toolchain, folder: Path) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ class Warmed:
     """Wall clock, little where it was built before."""
     problem: str = ""
     """Why it cannot be built."""
+    fix: str = ""
+    """What to do about it, where that is known."""
 
 
 def warm(toolchain: Toolchain, progress: Progress = silent) -> Iterator[Warmed]:
@@ -106,8 +108,12 @@ def _timed(what: str, build: Callable[[], object]) -> Warmed:
     began = time.monotonic()
     try:
         build()
-    except (ToolchainError, OSError) as error:  # a library may lie where nothing can be loaded from
-        return Warmed(what, time.monotonic() - began, str(error))
+    except ToolchainError as error:
+        words = f"{error.message}: {error.found}" if error.found else error.message
+        return Warmed(what, time.monotonic() - began, words, error.next_step or "")
+    except OSError as error:
+        fix = "set TINYMLSEC_CACHE to a folder that libraries may be loaded from"
+        return Warmed(what, time.monotonic() - began, str(error), fix)
     return Warmed(what, time.monotonic() - began)
 
 

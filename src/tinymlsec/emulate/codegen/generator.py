@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.emulate.codegen import emit
-from tinymlsec.emulate.codegen.emit import Part, Whole
 from tinymlsec.emulate.codegen.graph_memory import GraphMemory, plan_graph
 from tinymlsec.emulate.codegen.lowering import Place, Table, Variable, tensor_name
 from tinymlsec.emulate.codegen.ops import lower
+from tinymlsec.emulate.codegen.parts import Part, Whole, describe, layer_symbol, named_tensors
 from tinymlsec.emulate.codegen.program import ArenaPlan, Layer, Port, Program, Span
 from tinymlsec.emulate.codegen.style import Style
 from tinymlsec.emulate.codegen.text import C_TYPES
@@ -172,7 +172,7 @@ def _tables(model: Model, parts: Sequence[Part]) -> tuple[Table, ...]:
 
 def _constants(model: Model, part: Part) -> Iterator[_Constant]:
     outputs = part.graph.outputs if part.graph.index == 0 else ()
-    for index in sorted(emit.named_tensors(part) | set(outputs)):
+    for index in sorted(named_tensors(part) | set(outputs)):
         if index in part.memory.offsets:
             continue
         values = constant(model, part.graph.tensors[index])
@@ -182,7 +182,7 @@ def _constants(model: Model, part: Part) -> Iterator[_Constant]:
 
 def _constant_table(found: _Constant) -> Table:
     tensor = found.graph.tensors[found.index]
-    return Table(tensor_name(found.graph, found.index), C_TYPES[tensor.dtype], found.values, emit.describe(tensor))
+    return Table(tensor_name(found.graph, found.index), C_TYPES[tensor.dtype], found.values, describe(tensor))
 
 
 def port(part: Part, index: int) -> Port:
@@ -197,7 +197,7 @@ def _layer(part: Part, number: int) -> Layer:
     return Layer(
         where.op.index,
         where.op.label[:80],
-        emit.layer_symbol(where),
+        layer_symbol(where),
         where.symbol("pix") if lowered.pixel else "",
         lowered.pixels,
         tuple(_span(part.memory, where, index) for index in where.op.inputs if index >= 0),

@@ -108,14 +108,24 @@ class Place:
         return position < len(self.op.inputs) and self.op.inputs[position] >= 0
 
     def source(self, position: int) -> str:
-        """C expression of an input: a pointer to const elements of its type. Constants get a table by themselves."""
+        """C expression of an input: a pointer to elements of its type. Constants get a table by themselves.
+
+        Raises:
+            UnsupportedModelError: C has no such type.
+        """
         tensor = self.input(position)
-        return f"((const {self.ctype(tensor)} *){tensor_name(self.graph, tensor.index)})"
+        self.ctype(tensor)
+        return tensor_name(self.graph, tensor.index)
 
     def target(self, position: int = 0) -> str:
-        """C expression of an output: a pointer to elements of its type."""
+        """C expression of an output: a pointer to elements of its type.
+
+        Raises:
+            UnsupportedModelError: C has no such type.
+        """
         tensor = self.output(position)
-        return f"(({self.ctype(tensor)} *){tensor_name(self.graph, tensor.index)})"
+        self.ctype(tensor)
+        return tensor_name(self.graph, tensor.index)
 
     @property
     def scratch(self) -> str:

@@ -50,13 +50,15 @@ def c_long(value: int) -> str:
 
 
 def c_float(value: float) -> str:
-    """A float32, exactly: a hexadecimal literal, or the bits' meaning where it is not finite."""
-    value = float(np.float32(value))
-    if np.isnan(value):
+    """A float32, exactly: the shortest decimal that no other float32 is nearest to, or a quotient if not finite."""
+    number = np.float32(value)
+    if np.isnan(number):
         return "(0.0f / 0.0f)"
-    if np.isinf(value):
-        return "(1.0f / 0.0f)" if value > 0 else "(-1.0f / 0.0f)"
-    return f"{value.hex()}f"
+    if np.isinf(number):
+        return "(1.0f / 0.0f)" if number > 0 else "(-1.0f / 0.0f)"
+    if number == 0 or 1e-4 <= abs(number) < 1e7:
+        return f"{np.format_float_positional(number, unique=True, trim='0')}f"
+    return f"{np.format_float_scientific(number, unique=True, trim='0')}f"
 
 
 def c_values(values: NDArray[Any]) -> str:

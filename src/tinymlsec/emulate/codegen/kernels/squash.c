@@ -41,7 +41,7 @@ typedef struct {
     int32_t shift;
 } row_sum;
 
-static row_sum sum_of(const int8_t *in, int32_t classes, int32_t bits, const tms_curve *curve) {
+static row_sum sum_of_row(const int8_t *in, int32_t classes, int32_t bits, const tms_curve *curve) {
     int32_t largest = INT8_MIN, zeros = 0;
     uint32_t sum = 0;
     for (int32_t k = 0; k < classes; ++k) largest = in[k] > largest ? in[k] : largest;
@@ -63,14 +63,14 @@ static inline int32_t probability(int32_t code, int32_t bits, const row_sum *sum
 
 void tms_softmax_int8(int8_t *out, const int8_t *in, int32_t rows, int32_t classes, const tms_curve *curve) {
     for (int32_t row = 0; row < rows; ++row, in += classes, out += classes) {
-        const row_sum sum = sum_of(in, classes, 8, curve);
+        const row_sum sum = sum_of_row(in, classes, 8, curve);
         for (int32_t k = 0; k < classes; ++k) out[k] = (int8_t)(probability(in[k], 8, &sum, curve) + INT8_MIN);
     }
 }
 
 void tms_softmax_int8_int16(int16_t *out, const int8_t *in, int32_t rows, int32_t classes, const tms_curve *curve) {
     for (int32_t row = 0; row < rows; ++row, in += classes, out += classes) {
-        const row_sum sum = sum_of(in, classes, 16, curve);
+        const row_sum sum = sum_of_row(in, classes, 16, curve);
         for (int32_t k = 0; k < classes; ++k) out[k] = (int16_t)(probability(in[k], 16, &sum, curve) + INT16_MIN);
     }
 }

@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import prod
 
 from tinymlsec.emulate.codegen.lowering import Lower, Lowered, Place
-from tinymlsec.emulate.codegen.ops.common import axis_of, call, record, same_type
-from tinymlsec.emulate.codegen.ops.walks import dense, move
+from tinymlsec.emulate.codegen.ops.common import axis_of, call, same_type
+from tinymlsec.emulate.codegen.ops.walks import MOVES, dense, lower_moves, move
 from tinymlsec.emulate.codegen.text import c_int
 
 COPIED = ("int8", "uint8", "int16", "int32", "float32")
 MOVED = ("int8", "int16", "float32")
-MOVES = ("moves",)
 MOST_DIMENSIONS = 5
 """The runtime's limit for TRANSPOSE."""
 
@@ -52,8 +51,7 @@ def transpose(place: Place) -> Lowered:
         raise place.unsupported(f"order {order} of {list(shape)} does not give {list(place.output().shape)}")
     steps = dense(shape)
     walk = move(place, sizes, [steps[axis] for axis in order], dense(sizes), width)
-    body = call("tms_move", place.target(), place.source(0), f"&{place.symbol('p')}")
-    return Lowered(body, MOVES, statics=record(place, "tms_walk", walk))
+    return lower_moves(place, [(place.target(), place.source(0), walk)])
 
 
 def shape_of(place: Place) -> Lowered:

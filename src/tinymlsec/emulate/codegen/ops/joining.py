@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinymlsec.emulate.codegen.lowering import Lower, Lowered, Place
-from tinymlsec.emulate.codegen.ops.arrangement import MOVES
-from tinymlsec.emulate.codegen.ops.common import axis_of, call, record, same_type
-from tinymlsec.emulate.codegen.ops.walks import dense, move
+from tinymlsec.emulate.codegen.ops.common import axis_of, same_type
+from tinymlsec.emulate.codegen.ops.walks import dense, lower_moves, move, shifted
 
 TYPES = ("int8", "int16", "int32", "float32")
 MOST_INPUTS = 10
@@ -44,13 +43,12 @@ def pack(place: Place) -> Lowered:
 
 def _joined(place: Place, shapes: Sequence[tuple[int, ...]], axis: int, width: int) -> Lowered:
     """Each input, seen as one of these shapes, behind the one before it along the axis."""
-    steps, body, start = dense(place.output().shape), "", 0
+    steps, moves, start = dense(place.output().shape), [], 0
     for number, shape in enumerate(shapes):
-        target = f"{place.target()} + {start * steps[axis]}"
-        body += call("tms_move", target, place.source(number), f"&{place.symbol('p')}[{number}]")
+        target = shifted(place.target(), start * steps[axis])
+        moves.append((target, place.source(number), move(place, shape, dense(shape), steps, width)))
         start += shape[axis]
-    walks = [move(place, shape, dense(shape), steps, width) for shape in shapes]
-    return Lowered(body, MOVES, statics=record(place, "tms_walk", walks))
+    return lower_moves(place, moves)
 
 
 LOWER: dict[str, Lower] = {"CONCATENATION": concatenation, "PACK": pack}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tinymlsec.emulate.codegen.lowering import Lower, Lowered, Place
-from tinymlsec.emulate.codegen.ops.arrangement import MOVES
-from tinymlsec.emulate.codegen.ops.common import call, record, same_type
-from tinymlsec.emulate.codegen.ops.walks import dense, move
+from tinymlsec.emulate.codegen.ops.common import call, same_type
+from tinymlsec.emulate.codegen.ops.walks import dense, lower_moves, move, shifted
 from tinymlsec.emulate.codegen.text import c_float
 
 MOST_DIMENSIONS = {"int8": 5, "float32": 4}
@@ -23,9 +22,9 @@ def pad(place: Place) -> Lowered:
     kind, value = ("int8", str(_code(place))) if output.dtype == "int8" else ("float", c_float(_real(place)))
     steps = dense(output.shape)
     start = sum(before * step for (before, _), step in zip(pairs, steps, strict=True))
-    body = call(f"tms_fill_{kind}", place.target(), value, place.elements(output))
-    body += call("tms_move", f"{place.target()} + {start}", place.source(0), f"&{place.symbol('p')}")
-    return Lowered(body, MOVES, statics=record(place, "tms_walk", move(place, shape, dense(shape), steps, width)))
+    fill = call(f"tms_fill_{kind}", place.target(), value, place.elements(output))
+    walk = move(place, shape, dense(shape), steps, width)
+    return lower_moves(place, [(shifted(place.target(), start), place.source(0), walk)], fill)
 
 
 def _code(place: Place) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tinymlsec.emulate.codegen.lowering import Lower, Lowered, Place
-from tinymlsec.emulate.codegen.ops.arrangement import MOVES
-from tinymlsec.emulate.codegen.ops.common import axis_of, call, record, same_type
+from tinymlsec.emulate.codegen.ops.common import axis_of, same_type
 from tinymlsec.emulate.codegen.ops.joining import TYPES
-from tinymlsec.emulate.codegen.ops.walks import dense, move
+from tinymlsec.emulate.codegen.ops.walks import dense, lower_moves, move, shifted
 
 MOST_DIMENSIONS = 4
 """The runtime's limit for STRIDED_SLICE."""
@@ -22,13 +21,12 @@ def split(place: Place) -> Lowered:
     fits = all(len(p) == len(shape) and (*p[:axis], *p[axis + 1 :]) == rest for p in parts)
     if not fits or sum(part[axis] for part in parts) != shape[axis]:
         raise place.unsupported(f"parts {[list(part) for part in parts]} of {list(shape)} along axis {axis}")
-    steps, body, start = dense(shape), "", 0
+    steps, moves, start = dense(shape), [], 0
     for number, part in enumerate(parts):
-        source = f"{place.source(values)} + {start * steps[axis]}"
-        body += call("tms_move", place.target(number), source, f"&{place.symbol('p')}[{number}]")
+        source = shifted(place.source(values), start * steps[axis])
+        moves.append((place.target(number), source, move(place, part, steps, dense(part), width)))
         start += part[axis]
-    walks = [move(place, part, steps, dense(part), width) for part in parts]
-    return Lowered(body, MOVES, statics=record(place, "tms_walk", walks))
+    return lower_moves(place, moves)
 
 
 def strided_slice(place: Place) -> Lowered:
@@ -44,8 +42,7 @@ def strided_slice(place: Place) -> Lowered:
     start = sum(r.start * step for r, step in zip(taken, steps, strict=True))
     sources = [r.step * step for r, step in zip(taken, steps, strict=True)]
     walk = move(place, sizes, sources, dense(sizes), width)
-    body = call("tms_move", place.target(), f"{place.source(0)} + {start}", f"&{place.symbol('p')}")
-    return Lowered(body, MOVES, statics=record(place, "tms_walk", walk))
+    return lower_moves(place, [(place.target(), shifted(place.source(0), start), walk)])
 
 
 def _rank(place: Place) -> int:

@@ -6,8 +6,8 @@ Which variable a handle stands for is fixed by the file, so handles take no code
 from __future__ import annotations
 
 from tinymlsec.emulate.codegen.lowering import Lower, Lowered, Place
-from tinymlsec.emulate.codegen.ops.arrangement import MOVES
 from tinymlsec.emulate.codegen.ops.common import call
+from tinymlsec.emulate.codegen.ops.walks import MOVES
 from tinymlsec.target.tflite.graph import Tensor
 
 TYPES = ("int8", "int16", "int32", "float32")

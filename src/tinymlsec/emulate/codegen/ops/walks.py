@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from tinymlsec.emulate.codegen.lowering import Place
+from tinymlsec.emulate.codegen.lowering import Lowered, Place
+from tinymlsec.emulate.codegen.ops.common import call, record
 
 AXES = 6
 """TMS_AXES in kernels/walk.h."""
 LARGEST = 2**31 - 1
 """Offsets and counts are 32-bit numbers."""
+
+MOVES = ("moves",)
+"""Family of kernels that moves need."""
 
 Axis = tuple[int, int, int]
 """(size, step in the first array, step in the second one)."""
@@ -87,3 +91,30 @@ def move(
     """
     axes = [(size, a * width, b * width) for size, a, b in zip(sizes, first, second, strict=True)]
     return walk(place, [*axes, (width, 1, 1)], keep_last=True)
+
+
+def lower_moves(place: Place, moves: Sequence[tuple[str, str, dict[str, list[int]]]], before: str = "") -> Lowered:
+    """Moves one after the other; what is a single run of bytes becomes a copy.
+
+    Args:
+        place: the operator.
+        moves: (target, source, walk) each, from `move`.
+        before: statements ahead of them.
+    """
+    walks: list[dict[str, list[int]]] = []
+    body = before
+    for target, source, found in moves:
+        if max(found["size"][:-1]) == 1:
+            body += call("tms_copy", target, source, found["size"][-1])
+        else:
+            body += call("tms_move", target, source, f"&{place.symbol('p')}[{len(walks)}]")
+            walks.append(found)
+    if len(walks) == 1:
+        body = body.replace(f"&{place.symbol('p')}[0]", f"&{place.symbol('p')}")
+        return Lowered(body, MOVES, statics=record(place, "tms_walk", walks[0]))
+    return Lowered(body, MOVES, statics=record(place, "tms_walk", walks) if walks else "")
+
+
+def shifted(pointer: str, elements: int) -> str:
+    """A pointer some elements further on."""
+    return f"{pointer} + {elements}" if elements else pointer

@@ -34,6 +34,8 @@ def project_files(program: Program, name: str, board: tuple[str, Core, MemoryMap
     if board is not None:
         every = firmware_files(program, board[1], board[2])
         files |= {f"device/{path}": text for path, text in every.items() if path not in program.files}
+        if board[1].gcc_flags:
+            files["device/toolchain.cmake"] = _toolchain_file(board[1])
     files["README.md"] = _readme(program, name, board)
     return files
 
@@ -155,19 +157,38 @@ def _layer_table(layers: tuple[Layer, ...]) -> Iterator[str]:
     yield ""
 
 
+def _toolchain_file(core: Core) -> str:
+    return (
+        f"# For CMake: builds for the {core.title} with GCC.\n"
+        "set(CMAKE_SYSTEM_NAME Generic)\n"
+        "set(CMAKE_SYSTEM_PROCESSOR arm)\n"
+        "set(CMAKE_C_COMPILER arm-none-eabi-gcc)\n"
+        f'set(CMAKE_C_FLAGS_INIT "{" ".join(core.gcc_flags)} -ffunction-sections -fdata-sections")\n'
+        'set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,--gc-sections")\n'
+        "set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\n"
+    )
+
+
 def _device_words(device: str, core: Core, memory: MemoryMap) -> Iterator[str]:
     yield from ("## Device", "")
     yield (
-        f"`device/` has start-up code and a linker script for {safe(device)} ({core.title}; addresses:"
-        f" {memory.source}). Nothing of the board is set up: no clocks, no pins."
+        f"`device/` has start-up code and a linker script for {safe(device)} ({core.title}; {memory.source})."
+        " Nothing of the board is set up: no clocks, no pins. The firmware initializes the model and then waits:"
+        " put your application in the place of `tms_idle` in `device/tms_boot.c`."
     )
-    if core.gcc_flags:
-        flags = " ".join(core.gcc_flags)
-        yield from (
-            "",
-            "```sh",
-            f"arm-none-eabi-gcc {flags} -O2 -ffreestanding -ffp-contract=off -nostartfiles -Isrc -Tdevice/link.ld"
-            " src/*.c src/kernels/*.c device/*.c -o firmware.elf",
-            "```",
-        )
-    yield ""
+    yield from ("", "```sh", *(_GCC_BUILD if core.gcc_flags else _zig_build(core)), "```", "")
+
+
+_GCC_BUILD = (
+    "cmake -B build-device -DCMAKE_TOOLCHAIN_FILE=device/toolchain.cmake",
+    "cmake --build build-device              # build-device/tms_firmware.elf",
+)
+
+
+def _zig_build(core: Core) -> tuple[str, ...]:
+    """For cores that no common gcc is packaged for."""
+    return (
+        "pip install ziglang",
+        f"python -m ziglang cc -target {core.zig_target} -mcpu={core.zig_cpu} -O2 -ffreestanding -fno-sanitize=all"
+        " -ffp-contract=off -Isrc -T device/link.ld src/*.c src/kernels/*.c device/*.c -o tms_firmware.elf",
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emulate.foreign.foreign_builds import build, gadget_header, interpreter_header, network
+from emulate.foreign.foreign_builds import TARGETS, build, gadget_header, interpreter_header, network
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +25,22 @@ def stripped_gadget_elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def interpreter_elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter for a Cortex-M4, without symbols."""
+    """The interpreter for a Cortex-M4, with symbols."""
     pytest.importorskip("ziglang", reason="needs tinymlsec[firmware]")
-    return build(tmp_path_factory.mktemp("interpreter"), "interpreter", interpreter_header(network()), strip=True)
+    return build(tmp_path_factory.mktemp("interpreter"), "interpreter", interpreter_header(network()))
+
+
+@pytest.fixture(scope="session")
+def stripped_interpreter_elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without symbols."""
+    pytest.importorskip("ziglang", reason="needs tinymlsec[firmware]")
+    folder = tmp_path_factory.mktemp("interpreter-stripped")
+    return build(folder, "interpreter", interpreter_header(network()), strip=True)
+
+
+@pytest.fixture(scope="session")
+def broken_elfs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Firmware in which everything goes wrong, by core."""
+    pytest.importorskip("ziglang", reason="needs tinymlsec[firmware]")
+    folder = tmp_path_factory.mktemp("broken")
+    return {core: build(folder, "broken", "", core=core) for core in TARGETS}

@@ -76,9 +76,9 @@ def examine(question: Question, tell: Tell = lambda text: None) -> Examination:
     from tinymlsec.target.firmware.bytes_of_file import read_bounded
 
     began = time.monotonic()
-    data = read_bounded(question.path)
+    size = len(read_bounded(question.path))
     image = load_image(question.path, base=question.base)
-    core, memory, reason = _target(question, image, data)
+    core, memory, reason = _target(question, image)
     tell("looking for models and names")
     findings = search(flash_of(image, core.machine == "arm"), {s.name: s.address for s in image.all_symbols})
     run, not_run, text, trial = None, "", "", None
@@ -94,7 +94,7 @@ def examine(question: Question, tell: Tell = lambda text: None) -> Examination:
             tell("trying the description")
             trial = try_out(image, parsed(text), findings, question.limits.seconds)
     return Examination(
-        image, len(data), core, reason, memory, findings, run, not_run, text, trial, time.monotonic() - began
+        image, size, core, reason, memory, findings, run, not_run, text, trial, time.monotonic() - began
     )  # fmt: skip
 
 
@@ -107,14 +107,14 @@ def parsed(text: str) -> Description:
     return description_of(tomllib.loads(text), "suggestion")
 
 
-def _target(question: Question, image: FirmwareImage, data: bytes) -> tuple[Core, MemoryMap, str]:
+def _target(question: Question, image: FirmwareImage) -> tuple[Core, MemoryMap, str]:
     """Core, memories and why."""
     if question.description is not None:
         return *core_and_memory(question.description, image), "as described"
     if question.device is not None or question.core is not None:
         chosen = target_of(image, core=question.core, device=question.device)
         return *chosen, f"of the device {question.device}" if question.device else "as asked for"
-    guess = guess_core(image, data)
+    guess = guess_core(image)
     return *target_of(image, core=guess.core.id), guess.reason
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FIRST_SLICE = 200_000
 LONGEST_SLICE = 64_000_000
+WITHOUT_MODEL = 20_000_000
+"""Instructions after which firmware is stopped in which no model was found: there is nothing to wait for."""
 MAX_EXTRA_PAGES = 12
 """Most pages outside of all memories that are taken for registers, one restart each."""
 MAX_READ = 4 << 20
@@ -136,16 +138,21 @@ class _Attempt:
             findings = self._look()
             windows = _windows(findings)
             self.tell(f"{self.spent:,} instructions, {_what(findings)}")
-            if windows or result.end is not RunEnd.TIMEOUT:
+            if windows or result.end is not RunEnd.TIMEOUT or self._is_in_vain(findings):
                 break
         calls, differs = None, "no layers are known"
         if windows and result is not None and result.end is RunEnd.TIMEOUT:
             result, calls, differs = self._watch(findings, windows, result)
-        ending = self._ending(result) if result is not None else Ending(RunEnd.TIMEOUT, "there was no time to run it")
+            findings = self._look()  # the tables may have been half filled when they were found
+            windows = _windows(findings) or windows
+        ending = self._ending(result)
         report = self.machine.bench()
         return FirstRun(
             ending, self.spent, findings, windows, calls, differs, report, self.hardware.clock, self.extra
         )  # fmt: skip
+
+    def _is_in_vain(self, findings: Findings) -> bool:
+        return findings.blob is None and self.spent >= WITHOUT_MODEL
 
     def _watch(
         self, findings: Findings, windows: tuple[LayerWindow, ...], last: RunResult
@@ -196,8 +203,11 @@ class _Attempt:
                 return self.machine.read(address, min(size, region.address + region.size - address, MAX_READ))
         return b""
 
-    def _ending(self, result: RunResult) -> Ending:
-        return ending_of(result, self.machine.registers()[-1], self.image, self.machine.bench(), self.spent)
+    def _ending(self, result: RunResult | None) -> Ending:
+        if result is None:
+            return Ending(RunEnd.TIMEOUT, "there was no time to run it")
+        ending = ending_of(result, self.machine.registers()[-1], self.image, self.machine.bench(), self.spent)
+        return replace(ending, title="still running") if result.end is RunEnd.TIMEOUT else ending
 
 
 def _windows(findings: Findings) -> tuple[LayerWindow, ...]:

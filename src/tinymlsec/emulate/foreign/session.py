@@ -22,7 +22,7 @@ from tinymlsec.emulate.foreign.buffers import rows, settled, values, with_scratc
 from tinymlsec.emulate.foreign.description import Description, DescriptionError
 from tinymlsec.emulate.foreign.outcome import Ending, FirmwareRunError, ending_of
 from tinymlsec.emulate.foreign.plan import Plan, plan
-from tinymlsec.emulate.foreign.starting import starting_point
+from tinymlsec.emulate.foreign.starting import starting_point, top_of_stack
 from tinymlsec.emulate.foreign.stubs import with_stubs
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 BOOT_SECONDS = 60.0
 INFERENCE_SECONDS = 120.0
+NOTHING = {"arm": b"\x00\xbf" * 2, "riscv32": b"\x01\x00" * 2}
+"""Two instructions that do nothing."""
+NOWHERE = 0x100
+"""Offset in the machine's idle memory at which they lie."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +134,20 @@ class Session:
         self.snapshot = self.machine.snapshot()
 
     def _boot(self) -> RunResult:
+        if self.plan.start == "none":
+            return self._move_stack(top_of_stack(self.plan, self.image))
         start, stack, until = starting_point(self.plan, self.image)
+        if start == until and self.plan.function is not None:  # over before it begins
+            return self._move_stack(stack)
         return self.machine.boot(
             until, start=start, stack=stack, instructions=self.plan.boot_instructions, seconds=self.seconds[0]
         )
+
+    def _move_stack(self, top: int) -> RunResult:
+        """Sets the stack pointer: the machine does so where it starts to run, so it runs an instruction of nothing."""
+        at = self.machine.idle + NOWHERE
+        self.machine.write(at, NOTHING[self.plan.core.machine])
+        return self.machine.boot(at + 2, start=at, stack=top)
 
     def _check(self, what: str, result: RunResult) -> Ending:
         """The ending of start-up.
@@ -164,7 +178,7 @@ class Session:
         if not words or self.window.start is None:
             return
         top = self.machine.registers()[13] - 4 * len(words) & ~7
-        self.machine.boot(self.window.start, start=self.window.start, stack=top)  # ends there: only the stack is moved
+        self._move_stack(top)
         self.machine.write(top, b"".join(word.to_bytes(4, "little") for word in words))
         self.window = replace(self.window, arguments=self.window.arguments[:4])
 

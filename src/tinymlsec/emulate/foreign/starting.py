@@ -14,18 +14,11 @@ if TYPE_CHECKING:
 def starting_point(plan: Plan, image: FirmwareImage) -> tuple[int, int, int]:
     """First instruction, top of the stack, and where start-up is over.
 
-    Without a start-up (`start = "none"`) it is over before its first instruction: only the stack is set up, and the
-    function that is called first stands for the place.
-
     Raises:
         DescriptionError: the image has no vector table, or no entry.
     """
-    if plan.start == "none":
-        here = plan.init if plan.init is not None else plan.function
-        assert here is not None
-        return here, _stack(plan, image), here
     assert plan.until is not None
-    return _first(plan, image), _stack(plan, image), plan.until
+    return _first(plan, image), top_of_stack(plan, image), plan.until
 
 
 def _first(plan: Plan, image: FirmwareImage) -> int:
@@ -45,7 +38,7 @@ def _first(plan: Plan, image: FirmwareImage) -> int:
     return image.entry
 
 
-def _stack(plan: Plan, image: FirmwareImage) -> int:
+def top_of_stack(plan: Plan, image: FirmwareImage) -> int:
     """As described; else as the vector table has it; else the end of the largest RAM."""
     if plan.stack is not None:
         return plan.stack

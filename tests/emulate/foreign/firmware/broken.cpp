@@ -6,8 +6,8 @@ extern "C" {
 volatile uint32_t sink;
 alignas(8) uint8_t frame[64];
 uint8_t scores[4];
-uint8_t *chosen = frame;
-uint8_t *nowhere;
+uint8_t *volatile chosen = frame;
+uint8_t *volatile nowhere;
 
 __attribute__((noinline, used)) int works() {
   for (int i = 0; i < 4; ++i) scores[i] = static_cast<uint8_t>(frame[i] + 1);
@@ -87,6 +87,7 @@ void application() {
 #ifdef DIES_AT_START
   reads_nothing();
 #endif
+  if (chosen != frame) nowhere = chosen;
   main_loop();
   __builtin_unreachable();
 }

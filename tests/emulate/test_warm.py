@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +94,12 @@ def test_full_disk_is_no_mistake_in_the_sources(tmp_path: Path, monkeypatch: pyt
             run_compiler(tools, [], tmp_path, 60.0)
         assert not isinstance(caught.value, BuildError)
         assert "free space" in str(caught.value.next_step)
+    silently = python("import sys; sys.exit(1)")
+    with pytest.raises(BuildError, match="no message"):
+        run_compiler(silently, [], tmp_path, 60.0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(ToolchainError, match="cannot be written"):
+        run_compiler(silently, [], tmp_path, 60.0)
     monkeypatch.setattr(module, "LIBRARIES", ())
     made = list(warm(tools))
     assert made[0].fix.startswith("free space")

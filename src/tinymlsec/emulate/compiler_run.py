@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -25,6 +26,8 @@ SHOWN_LINES = 12
 
 MAKE_ROOM = "free space, or set TMPDIR and TINYMLSEC_CACHE to folders that have some"
 _FULL = ("NoSpaceLeft", "No space left on device")
+_NO_ROOM = 1 << 20
+"""Bytes that the smallest build needs."""
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 _NAME = re.compile(rf"{_PART}(/{_PART})*")
@@ -106,7 +109,7 @@ def run_compiler(toolchain: Toolchain, arguments: Sequence[str], folder: Path, t
     if code != 0:
         lines = _lines(log, folder)
         _check_fits(lines)
-        _check_space(lines)
+        _check_space(lines, folder)
         raise BuildError(f"{toolchain.title} refuses the sources", found=_shown(lines))
 
 
@@ -148,9 +151,10 @@ def _lines(log: Path, folder: Path) -> list[str]:
     return [line.rstrip()[:300] for line in text.splitlines() if line.strip()]
 
 
-def _check_space(lines: Sequence[str]) -> None:
-    """A full disk is no mistake in the sources either; zig says it in a hundred warnings."""
-    if any(words in line for line in lines for words in _FULL):
+def _check_space(lines: Sequence[str], folder: Path) -> None:
+    """A full disk is no mistake in the sources either; zig says it in a hundred warnings, or has no room to."""
+    told = any(words in line for line in lines for words in _FULL)
+    if told or (not lines and shutil.disk_usage(folder).free < _NO_ROOM):
         raise ToolchainError("the build cannot be written", found="no space left on the device", next_step=MAKE_ROOM)
 
 

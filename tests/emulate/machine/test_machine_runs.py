@@ -272,3 +272,16 @@ def test_image_and_memory_must_fit() -> None:
         Machine(image, CORES["cortex-m4"], MemoryMap((Region("ram", RAM, 0x8000, "rwx"),), "test"))
     with pytest.raises(MachineError, match="multiple of 4096"):
         Machine(image, CORES["cortex-m4"], MemoryMap((Region("flash", FLASH + 64, 0x8000, "rx"),), "test"))
+
+
+def test_code_that_is_rewritten_runs_as_it_is_now(machine: Machine) -> None:
+    """With and without hooks: no old translation of the code may be left."""
+    add = machine.image.symbols["add"]
+    old = machine.read(add.address, add.size)
+    returns = bytes.fromhex("0d207047" if machine.core.machine == "arm" else "35458280")  # 13
+    for probe in (None, Probe(registers=True, ranges=((0, 2),)), None):
+        assert machine.call("add", 2, 3, probe=probe).value == 5
+        machine.write(add.address, returns)
+        assert machine.call("add", 2, 3, probe=probe).value == 13
+        machine.write(add.address, old)
+        assert machine.call("add", 2, 3, probe=probe).value == 5

@@ -101,7 +101,7 @@ uint64_t tms_counts_read(tms_tracer *t, uint32_t *addresses, uint32_t *pairs, ui
 /* Instructions that were changed are decoded and translated anew. */
 void tms_forget_code(tms_tracer *t, tms_region *r, uint32_t offset, uint32_t bytes) {
     uint32_t from = offset >= 2 ? offset - 2 : 0, to = offset + bytes;
-    int decoded = 0;
+    int decoded = !t->hooked;
     for (uint32_t at = from & ~1u; at < to && at < r->size; at += 2) {
         tms_step *page = r->pages[at / PAGE];
         if (!page) continue;
@@ -112,7 +112,10 @@ void tms_forget_code(tms_tracer *t, tms_region *r, uint32_t offset, uint32_t byt
     if (decoded) t->api.ctl(t->uc, UC_CTL_REMOVE_CACHE, (uint64_t)(r->base + from), (uint64_t)(r->base + to));
 }
 
-static int holds_code(tms_region *r, uint32_t offset, uint32_t bytes) {
+/* Whether something was executed there. Without a hook on every instruction nobody knows, so it is taken for granted. */
+static int holds_code(const tms_tracer *t, tms_region *r, uint32_t offset, uint32_t bytes) {
+    if (!r->executable) return 0;
+    if (!t->hooked) return 1;
     for (uint32_t at = offset >= 2 ? offset - 2 : 0; at < offset + bytes && at < r->size; at += 2) {
         tms_step *page = r->pages[at / PAGE];
         if (page && page[at % PAGE / 2].size) return 1;
@@ -134,7 +137,7 @@ int tms_write(tms_tracer *t, uint32_t address, const uint8_t *data, uint32_t byt
     if (!r || bytes > r->size - (address - r->base)) return 1;
     memcpy(r->host + (address - r->base), data, bytes);
     if (r->writable) tms_touch(r, address, bytes);
-    if (holds_code(r, address - r->base, bytes)) tms_forget_code(t, r, address - r->base, bytes);
+    if (holds_code(t, r, address - r->base, bytes)) tms_forget_code(t, r, address - r->base, bytes);
     return 0;
 }
 
@@ -164,7 +167,7 @@ tms_snapshot *tms_snapshot_take(tms_tracer *t) {
 static void restore_block(tms_tracer *t, tms_region *r, const uint8_t *copy, uint32_t offset, uint32_t bytes) {
     if (!memcmp(r->host + offset, copy + offset, bytes)) return;
     memcpy(r->host + offset, copy + offset, bytes);
-    if (r->pages[offset / PAGE] && holds_code(r, offset, bytes)) tms_forget_code(t, r, offset, bytes);
+    if (holds_code(t, r, offset, bytes)) tms_forget_code(t, r, offset, bytes);
 }
 
 void tms_snapshot_restore(tms_tracer *t, tms_snapshot *s) {

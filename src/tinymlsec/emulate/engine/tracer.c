@@ -250,7 +250,10 @@ static void on_code(void *uc, uint64_t address, uint32_t size, void *user) {
     tms_tracer *t = user;
     uint32_t pc = (uint32_t)address;
     (void)uc, (void)size;
-    if (t->end) return;
+    if (t->end) { /* the engine forgets a stop inside of an IT block */
+        t->api.emu_stop(t->uc);
+        return;
+    }
     if (t->pending) complete(t, pc);
     if (t->resync) {
         t->resync = 0;

@@ -195,6 +195,7 @@ MALFORMED: dict[str, Bad] = {
                          for i in range(0, 1536, 512)), "holds no firmware", "3 blocks of files"
     ),
     "raw: text": Bad(lambda: b"hello world, this is no firmware\n" * 9, "address of the raw image is missing", "no vector"),  # noqa: E501
+    "raw: model": Bad(lambda: b"\x1c\0\0\0TFL3" + bytes(100), "no firmware image", "a model file"),
     "raw: zip": Bad(lambda: b"PK\x03\x04" + bytes(100), "no firmware image", "zip"),
     "raw: RISC-V": Bad(lambda: bytes(64), "address of the raw image is missing", "RISC-V", {"machine": "riscv32"}),
     "raw: stack is no RAM": Bad(

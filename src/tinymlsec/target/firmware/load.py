@@ -15,6 +15,7 @@ from tinymlsec.target.firmware.raw import read_raw
 from tinymlsec.target.tflite.sniff import looks_like
 
 _NOT_RAW = ("zip", "archive", "HTML", "JSON", "PNG", "JPEG", "PDF", "Windows program", "GGUF", "Git LFS", "C source")
+_MODEL = b"TFL3"
 _HEAD = 4096
 
 
@@ -84,6 +85,14 @@ def _load(data: bytes, base: int | None, machine: str | None, family: str | None
 
 
 def _check_raw(data: bytes) -> None:
+    if data[4:8] == _MODEL:
+        raise FirmwareError(
+            "this is no firmware image",
+            offset=4,
+            found="a model file (.tflite)",
+            expected="an ELF, Intel HEX, UF2 or raw image",
+            next_step="give it as the model, and as firmware what is flashed",
+        )
     words = looks_like(data[:_HEAD], len(data))
     if any(part in words for part in _NOT_RAW):
         raise FirmwareError(

@@ -33,7 +33,7 @@ def made_measurement(layers: int = 13, flash: bool = True, **changes: Any) -> Me
         "device_name": "STM32L4R5ZI (Nucleo, MLPerf Tiny ref)", "core": "cortex-m4f", "fidelity": "native",
         "fidelity_reason": "Cortex-M4F: its own core",
         "binary": {"style": "dsp", "compiler": "zig 0.17.1", "flags": ["-O2", "-g"], "digest": "cd" * 32},
-        "inputs": {"count": 5, "source": "random codes, seed 0", "exact": 5},
+        "inputs": {"count": 5, "source": "random codes, seed 0", "exact": 5, "close": 5},
         "total": total, "layers": rows,
         "functions": [{"name": row["symbol"], "cost": row["cost"]} for row in rows],
         "memory": {

@@ -20,8 +20,9 @@ from tinymlsec.emulate.measure_build import build_fitting
 from tinymlsec.emulate.measure_costs import Priced, cost_of
 from tinymlsec.emulate.measure_facts import clock_of, energy_of, unchecked
 from tinymlsec.emulate.measure_fit import DoesNotFit, check_fits
-from tinymlsec.emulate.measure_inputs import _random, make_feed, same_outputs
+from tinymlsec.emulate.measure_inputs import _random, make_feed
 from tinymlsec.emulate.measure_records import Range
+from tinymlsec.emulate.measure_reference import agreement
 from tinymlsec.emulate.measure_run import PATTERN, used_stack
 from tinymlsec.emulate.toolchain import find_toolchain
 from tinymlsec.errors import DataError
@@ -112,7 +113,24 @@ def test_samples_of_a_file_come_in_its_order(shared_data: Path, tmp_path: Path) 
 def test_equal_outputs_are_counted_by_bytes() -> None:
     theirs = [np.array([[1, 2], [3, 4], [5, 6]], np.int8)]
     mine = [(b"\x01\x02",), (b"\x03\x05",), (b"\x05\x06",)]
-    assert same_outputs(mine, theirs) == 2
+    found = agreement(mine, theirs)
+    assert (found.exact, found.close) == (2, 2)
+    assert "1 of 3 outputs differ" in found.note
+    assert agreement(mine[:1], [theirs[0][:1]]) == (1, 1, "")
+
+
+def test_real_outputs_may_differ_in_the_last_bit_and_that_is_said() -> None:
+    exact = np.array([[0.1, 0.9], [0.4, 0.6], [0.5, np.nan]], np.float32)
+    mine = exact.copy()
+    mine[0, 0] = np.nextafter(mine[0, 0], 1)
+    found = agreement([(row.tobytes(),) for row in mine], [exact])
+    assert (found.exact, found.close) == (2, 3)
+    assert "1 of 3 outputs differ from the runtime's by at most" in found.note
+    mine[1, 0] += np.float32(1e-4)
+    mine[2, 0] = 0.25
+    found = agreement([(row.tobytes(),) for row in mine], [exact])
+    assert (found.exact, found.close) == (0, 1)
+    assert "do not trust" in found.note
 
 
 def test_costs_span_the_inputs_and_the_flash_term_counts_per_input() -> None:

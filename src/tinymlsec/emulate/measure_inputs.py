@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,14 +80,3 @@ def _from_file(program: Program, model: Model, path: Path, count: int) -> Feed:
     port = program.inputs[0]
     array = space.to_device(codes).astype(np.dtype(port.dtype)).reshape(len(codes), *port.shape)
     return Feed((array,), f"{path.name}, the first {len(codes)}" + (" steps of its first sequence" if frames else ""))
-
-
-def same_outputs(mine: Sequence[Sequence[bytes]], theirs: Sequence[NDArray[np.generic]]) -> int:
-    """How many samples have the same bytes in all outputs.
-
-    Args:
-        mine: per sample, the bytes of each output.
-        theirs: per output, (n, ...).
-    """
-    rows = [tuple(np.ascontiguousarray(array[i]).tobytes() for array in theirs) for i in range(len(mine))]
-    return sum(tuple(a) == b for a, b in zip(mine, rows, strict=True))

@@ -125,6 +125,13 @@ class Inputs(Record):
     """Random codes of a seed, or a file."""
     exact: int | None = None
     """How many gave the same output bytes as the reference runtime; None where it was not asked."""
+    close: int | None = None
+    """The same, with real numbers that differ by at most `measure_reference.TOLERANCE` of the largest."""
+
+    @property
+    def wrong(self) -> int:
+        """How many gave something else than the runtime: their figures are not to be trusted."""
+        return 0 if self.close is None else self.count - self.close
 
 
 class Binary(Record):

@@ -11,7 +11,7 @@ from tinymlsec.emulate.measure_costs import cost_of, function_costs, price
 from tinymlsec.emulate.measure_facts import clock_of, energy_of, flash_model, notes_for
 from tinymlsec.emulate.measure_memory import check_built, memory_use
 from tinymlsec.emulate.measure_records import Binary, Cost, Inputs, LayerCost, Measurement, Range
-from tinymlsec.emulate.measure_reference import equal_outputs
+from tinymlsec.emulate.measure_reference import NOT_ASKED, compare_outputs
 from tinymlsec.emulate.measure_run import Run, stack_size
 
 if TYPE_CHECKING:
@@ -37,11 +37,9 @@ def measurement(subject: Subject, ran: Ran, options: MeasureOptions) -> Measurem
     stack = max(run.stack for run in ran.runs)
     use = memory_use(ran.image, subject.program, subject.memory, stack=stack, stack_reserved=stack_size(ran.image))
     check_built(subject.device.id, use)
-    exact, reference_note = (
-        equal_outputs(subject.model, subject.data, ran.feed, ran.runs) if options.compare else (None, "")
-    )
+    agreed = compare_outputs(subject.model, subject.data, ran.feed, ran.runs) if options.compare else NOT_ASKED
     kinds = prices.kinds(ran.runs[0].whole.counts, ran.image)
-    more = (clock_note, reference_note)
+    more = (clock_note, agreed.note)
     return Measurement(
         model=subject.name,
         model_digest=subject.digest,
@@ -54,7 +52,7 @@ def measurement(subject: Subject, ran: Ran, options: MeasureOptions) -> Measurem
             style=subject.program.style.value, compiler=ran.build.compiler, flags=ran.build.flags,
             digest=ran.image.digest,
         ),
-        inputs=Inputs(count=ran.feed.count, source=ran.feed.source, exact=exact),
+        inputs=Inputs(count=ran.feed.count, source=ran.feed.source, exact=agreed.exact, close=agreed.close),
         total=total,
         layers=tuple(_layer(i, layer, prices, ran, subject) for i, layer in enumerate(subject.program.layers)),
         functions=function_costs([run.whole.counts for run in ran.runs], prices, ran.image),

@@ -72,10 +72,8 @@ def page_of(measurement: Measurement) -> MeasurementPage:
 
 
 def _warning(measurement: Measurement) -> str:
-    exact, count = measurement.inputs.exact, measurement.inputs.count
-    if exact is None or exact == count:
-        return ""
-    return f"{count - exact} of {count} outputs differ from the reference runtime's."
+    wrong = measurement.inputs.wrong
+    return f"{wrong} of {measurement.inputs.count} outputs differ from the reference runtime's." if wrong else ""
 
 
 def _waits(measurement: Measurement) -> str:

@@ -92,7 +92,7 @@ def _level(flags: tuple[str, ...]) -> str:
 
 def _exact(measurement: Measurement) -> str:
     exact = measurement.inputs.exact
-    return "" if exact is None else f"; {exact} of {measurement.inputs.count} outputs equal to the reference runtime"
+    return "" if exact is None else f"; {exact} of {measurement.inputs.count} outputs equal to the reference runtime's"
 
 
 def _method(measurement: Measurement) -> str:

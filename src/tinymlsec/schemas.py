@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinymlsec.emulate.measure_records import Measurement
 from tinymlsec.evidence import Evidence
 from tinymlsec.run_record import RunRecord
 from tinymlsec.threat.records import ThreatAssessment
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema (draft 2020-12) of each record that crosses a border: run, evidence, threat."""
+    """JSON Schema (draft 2020-12) of each record that crosses a border: run, evidence, threat, measurement."""
     return {
         "run": RunRecord.model_json_schema(mode="serialization"),
         "evidence": Evidence.model_json_schema(mode="serialization"),
         "threat": ThreatAssessment.model_json_schema(mode="serialization"),
+        "measurement": Measurement.model_json_schema(mode="serialization"),
     }

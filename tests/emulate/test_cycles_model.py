@@ -92,6 +92,12 @@ def test_multiplication_and_division_by_core() -> None:
     assert once("cortex-m4", "20fb0132", 0) == Span(1, 1)  # smlad r2, r0, r1, r3
 
 
+def test_calls_on_m0plus_cost_by_their_kind() -> None:
+    assert once("cortex-m0plus", "fff7feff", 0) == Span(3, 3)  # bl
+    assert once("cortex-m0plus", "9847", 0) == Span(2, 2)  # blx r3
+    assert once("cortex-m0plus", "7047", 0) == Span(2, 2)  # bx lr
+
+
 def test_failed_condition_costs_one_cycle() -> None:
     # it eq ; ldreq r0, [r1]: of ten runs seven fail
     found = cost("cortex-m4", "08bf 0868", {0: (10, 0), 2: (10, 7)})

@@ -11,9 +11,9 @@ from tinymlsec.emulate.cycles.instruction import BRANCHES, EMPTY, Decoder, Instr
 _PATTERNS = (
     ("it", r"it[te]{0,3}"),
     ("table_branch", r"tb[bh]"),
-    ("call", r"blx?"),
+    ("call", r"bl"),
     ("branch", r"cbn?z|b(eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)"),
-    ("jump", r"b|bx|bxns"),
+    ("jump", r"b|bl?x(ns)?"),
     ("barrier", r"dmb|dsb|isb|csdb|ssbb"),
     ("system", r"mrs|msr|cps\w*|svc|bkpt|wfi|wfe|sev|udf|clrex|vmrs|vmsr|tt[at]*"),
     ("divide", r"[su]div"),

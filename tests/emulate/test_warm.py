@@ -116,7 +116,12 @@ def test_zigs_cache_moves_where_its_folder_cannot_be_written(tmp_path: Path, mon
     tell = python("import os, pathlib; pathlib.Path('told').write_text(os.environ['ZIG_GLOBAL_CACHE_DIR'])")
     run_compiler(tell, [], tmp_path, 60.0)
     assert (tmp_path / "told").read_text() == str(zig_folder())
+    zig_folder().chmod(0o777)  # anybody could put objects there that are linked into firmware
+    run_compiler(tell, [], tmp_path, 60.0)
+    assert (tmp_path / "told").read_text() == str(tmp_path / ".zig-global")
+    zig_folder().chmod(0o700)
     monkeypatch.setattr("os.access", lambda *_: False)
+    (tmp_path / "told").unlink()
     run_compiler(tell, [], tmp_path, 60.0)
     assert (tmp_path / "told").read_text() == str(tmp_path / ".zig-global")
 

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tinymlsec.cache_folder import cache_folder
+from tinymlsec.cache_folder import cache_folder, made_ours
 
 MAX_CACHE_BYTES = 512 << 20
 MAX_FILE_BYTES = 256 << 20
@@ -168,15 +168,7 @@ def _usage(place: Path) -> tuple[float, int]:
 
 def _usable(folder: Path) -> Path:
     """The folder, made where it is missing; libraries are loaded from it, so nobody else may write there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        status = folder.stat()
-        others = hasattr(os, "getuid") and (status.st_uid != os.getuid() or bool(status.st_mode & stat.S_IWOTH))
-        if not others and os.access(folder, os.W_OK | os.X_OK):
-            return folder
-    except OSError:
-        pass
-    return _private()
+    return folder if made_ours(folder) else _private()
 
 
 @cache

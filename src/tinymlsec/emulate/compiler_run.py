@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinymlsec.cache_folder import cache_folder
+from tinymlsec.cache_folder import cache_folder, made_ours
 from tinymlsec.emulate.compilers import Toolchain
 from tinymlsec.errors import BuildError, ToolchainError
 
@@ -122,12 +122,7 @@ def _environment(folder: Path) -> dict[str, str]:
     """Only what a compiler needs: CPATH, SOURCE_DATE_EPOCH and the like of a user would change what is built."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     shared = zig_folder()
-    try:
-        shared.mkdir(parents=True, exist_ok=True)
-        usable = os.access(shared, os.W_OK | os.X_OK)
-    except OSError:
-        usable = False
-    if not usable:
+    if not made_ours(shared):
         shared = folder / ".zig-global"
     return kept | {
         "LC_ALL": "C",

@@ -18,7 +18,7 @@ from tinymlsec.target.tflite.reader import read_model_file
 from tinymlsec.target.tflite.writer import write_model
 
 Array = NDArray[Any]
-COUNTS = {"kws": 200, "ic": 50, "ad": 60, "vww": 24, "micro_speech": 60, "hello_world": 256}
+COUNTS = {"kws": 200, "ic": 50, "ad": 60, "vww": 12, "micro_speech": 60, "hello_world": 256}
 """Inputs of each model: real ones for kws and ic, random ones for the others."""
 STREAMING = {"alexa": "microwakeword/alexa.tflite", "vad": "microwakeword/vad.tflite"}
 STEPS = 50

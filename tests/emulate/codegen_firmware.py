@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulate.codegen_models import RealModel
-from tinymlsec.emulate.codegen import Style, firmware_files, generate
+from tinymlsec.emulate.codegen import Layer, Style, firmware_files, generate
 from tinymlsec.emulate.compilers import Toolchain
 from tinymlsec.emulate.contract import Core, RunEnd
 from tinymlsec.emulate.machine import Machine
@@ -77,6 +78,14 @@ class Firmware:
                     data = self.machine.read(self.arena + span.offset, span.bytes)
                     found[span.tensor] = np.frombuffer(data, np.uint8)
         return found
+
+    def write_inputs(self, layer: Layer, values: Mapping[int, NDArray[np.uint8]]) -> None:
+        """What a layer reads, as `layers` found it; the model's input where it reads that."""
+        for span in layer.inputs:
+            if span.offset is not None:
+                fed = values.get(span.tensor)
+                data = np.ascontiguousarray(self.real.inputs[0]).tobytes() if fed is None else fed.tobytes()
+                self.machine.write(self.arena + span.offset, data)
 
     def _call(self, name: str, *arguments: int, inputs: dict[int, bytes] | None = None) -> int:
         result = self.machine.call(name, *arguments, inputs=inputs)

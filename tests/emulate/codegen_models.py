@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lift.models import FILES, load, streams
+from lift.models import FILES, images, load, streams
 from tinymlsec.target.oracle import OraclePool
 from tinymlsec.target.oracle_run import run_rows
 from tinymlsec.target.tflite.graph import Model
@@ -50,6 +50,13 @@ def real_model(data: Path, name: str) -> RealModel:
         return RealModel(name, model, content, inputs.reshape(-1, *inputs.shape[2:]), STEPS)
     assert name in FILES
     return RealModel(name, *load(data, name, COUNTS[name]), steps=1)
+
+
+def real_numbers(data: Path, count: int) -> RealModel:
+    """A model on float32: the pixels as they are, 0 to 255."""
+    model, content = read_model_file(data / "mlperf_tiny_ic" / "pretrainedResnet.tflite")
+    pixels = images(data / "cifar10_jpeg" / "cifar10_jpeg_test2000.zip", count).astype(np.float32) + 128
+    return RealModel("ic_float", model, content, pixels, steps=1)
 
 
 def on_runtime(real: RealModel, pool: OraclePool) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,18 @@ from emulate.codegen_firmware import Firmware, differing
 from emulate.codegen_models import (
     COUNTS,
     MODELS,
+    RealModel,
     layers_on_runtime,
     on_runtime,
     real_model,
+    real_numbers,
 )
+from lift.models import small_network
 from tinymlsec.emulate.codegen import Style
 from tinymlsec.emulate.compilers import Toolchain, find_gcc, find_zig
 from tinymlsec.emulate.cores import CORES
 from tinymlsec.target.oracle import OraclePool, runtime_available
+from tinymlsec.target.tflite.reader import read_model
 
 pytestmark = pytest.mark.skipif(not runtime_available()[0], reason=runtime_available()[1])
 TARGETS = (
@@ -79,6 +84,50 @@ def test_models_on_two_cores(name: str, shared_data: Path, pool: OraclePool) -> 
     for core, style in (("cortex-m33", Style.DSP), (OTHERS[name], Style.PLAIN)):
         with Firmware(real, CORES[core], style, toolchain("zig")) as firmware:
             assert differing(firmware.outputs(), expected) == 0, core
+
+
+@pytest.mark.parametrize("tool", ["zig", "gcc"])
+def test_real_numbers_on_a_floating_point_unit(tool: str, shared_data: Path, pool: OraclePool) -> None:
+    """Multiply-add instructions that round once would be noticed."""
+    real = real_numbers(shared_data, 1)
+    with Firmware(real, CORES["cortex-m4f"], Style.PLAIN, toolchain(tool)) as firmware:
+        found, layers = firmware.outputs().view(np.float32), firmware.layers(0)
+    np.testing.assert_allclose(found, on_runtime(real, pool).reshape(found.shape), rtol=1e-6, atol=1e-9)
+    inner = [tensor for tensor in layers if tensor not in real.model.main.outputs]
+    for tensor, theirs in zip(inner, layers_on_runtime(real, pool, inner), strict=True):
+        assert differing(layers[tensor], theirs[0]) == 0, f"tensor {tensor}"
+
+
+@pytest.mark.parametrize("style", Style)
+def test_pixels_do_not_depend_on_each_other(style: Style) -> None:
+    """In any order and cut into any channels they give what the layer gives."""
+    model, rng = read_model(small_network().tobytes()), np.random.default_rng(3)
+    codes = rng.integers(-128, 128, (1, 8, 8, 2)).astype(np.int8)
+    with Firmware(RealModel("small", model, b"", codes, 1), CORES["cortex-m4"], style, toolchain("zig")) as firmware:
+        whole = firmware.layers(0)
+        for layer in [each for each in firmware.program.layers if each.pixel_symbol]:
+            (target,) = layer.outputs
+            assert target.offset is not None
+            place = firmware.arena + target.offset
+            firmware.machine.call("tms_init")
+            firmware.write_inputs(layer, whole)
+            firmware.machine.write(place, bytes(target.bytes))
+            for y, x, c0, c1 in pixel_windows(layer.pixels, rng):
+                firmware.machine.call(layer.pixel_symbol, y, x, c0, c1)
+            found = np.frombuffer(firmware.machine.read(place, target.bytes), np.uint8)
+            np.testing.assert_array_equal(found, whole[target.tensor])
+
+
+def pixel_windows(pixels: tuple[int, int, int], rng: np.random.Generator) -> list[tuple[int, int, int, int]]:
+    """Every pixel and channel once, shuffled, cut at random channels."""
+    rows, columns, channels = pixels
+    windows = []
+    for y in range(rows):
+        for x in range(columns):
+            cuts = sorted({0, channels, *rng.integers(0, channels + 1, 2).tolist()})
+            windows += [(y, x, a, b) for a, b in pairwise(cuts)]
+    rng.shuffle(windows)
+    return windows
 
 
 @pytest.mark.parametrize("name", ["kws", "vad"])

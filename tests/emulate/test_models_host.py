@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emulate.codegen_host import HostRunner
-from emulate.codegen_models import MODELS, RealModel, layers_on_runtime, on_runtime, real_model
+from emulate.codegen_models import MODELS, RealModel, layers_on_runtime, on_runtime, real_model, real_numbers
 from tinymlsec.emulate.codegen import Program, Style, generate
 from tinymlsec.errors import UnsupportedModelError
 from tinymlsec.target.oracle import OraclePool, runtime_available
@@ -77,6 +77,15 @@ def layers_that_differ(real: RealModel, program: Program, pool: OraclePool, runn
     pairs = zip(found.items(), expected, strict=True)
     counts = {tensor: int(np.count_nonzero(ours != theirs)) for (tensor, ours), theirs in pairs}
     return {tensor: count for tensor, count in counts.items() if count}
+
+
+def test_a_model_of_real_numbers(shared_data: Path, pool: OraclePool, runner: HostRunner) -> None:
+    """Equal to the last bit up to the last layer, whose exponentials are our own."""
+    real = real_numbers(shared_data, 4)
+    assert set(layers_that_differ(real, generate(real.model), pool, runner)) <= set(real.model.main.outputs)
+    expected = on_runtime(real, pool)
+    (found,) = runner.run(generate(real.model), [real.inputs])
+    np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-6, atol=1e-9)
 
 
 def test_a_model_with_signal_operators_is_refused_by_name(shared_data: Path) -> None:

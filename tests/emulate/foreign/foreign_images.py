@@ -23,10 +23,17 @@ ARENA_AT = RAM + 0x4000
 INTERPRETER_AT = RAM + 0x1C00
 
 
-def small_network(seed: int = 0) -> bytes:
-    """A .tflite of two dense layers and a softmax between reshapes: five kinds of tensors, three operators."""
+def small_network(seed: int = 0, unused: str = "") -> bytes:
+    """A .tflite of two dense layers and a softmax: eight tensors, two kinds of operators.
+
+    Args:
+        seed: of the weights.
+        unused: an operator that the file lists and no layer uses, as converters leave them behind.
+    """
     rng = np.random.default_rng(seed)
     builder = GraphBuilder("two dense layers")
+    if unused:
+        builder._file.opcode(unused, 1, False)
     x = builder.input((1, 16), scale=0.5, zero_point=-3)
     w0 = builder.constant(rng.integers(-127, 128, (8, 16), dtype=np.int8), scale=0.02)
     b0 = builder.constant(rng.integers(-500, 500, 8, dtype=np.int32), scale=0.01)

@@ -168,6 +168,15 @@ def test_no_tick_while_interrupts_are_off(broken_elfs: dict[str, Path], core: st
     assert ran(broken_elfs, "counts_ticks_with_interrupts_off", core).result.value == 1
 
 
+def test_ticks_among_conditional_instructions(broken_elfs: dict[str, Path]) -> None:
+    """The engine's blocks begin anywhere, also inside of IT blocks: no side may run under the other's condition."""
+    for every in (100, 101, 103, 107):
+        clock = {"every": every, "handler": "SysTick_Handler"}
+        made = ran(broken_elfs, "counts_conditionally", systick=clock)
+        assert made.ending.ok, made.ending.text
+        assert made.result.value == 2000
+
+
 def test_no_tick_before_the_timer_is_on(broken_elfs: dict[str, Path]) -> None:
     """Without start-up nobody has switched SysTick on; `always` calls its handler all the same."""
     elf, none = broken_elfs["cortex-m4"], {"start": "none", "init": "works"}

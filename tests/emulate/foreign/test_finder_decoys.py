@@ -93,6 +93,17 @@ def test_pointers_to_the_model_alone_are_no_interpreter() -> None:
     assert _interpreters(images) is None
 
 
+def test_operators_that_the_file_lists_and_no_layer_uses() -> None:
+    """Converters leave QUANTIZE behind; firmware registers what its layers need."""
+    images, _ = complete_images()
+    images.put(BLOB_AT, small_network(unused="QUANTIZE"))
+    found = search(images.memory)
+    assert found.blob is not None
+    assert len(found.blob.model.opcodes) == len(CODES) + 1
+    assert found.registrations is not None
+    assert found.registrations.exact
+
+
 def test_a_custom_operator_keeps_its_name() -> None:
     images, _ = complete_images()
     row = struct.pack("<7I", 0, 0, thumb(90), thumb(91), 0, 32, FLASH + 0x40)

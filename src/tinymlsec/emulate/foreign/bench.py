@@ -7,7 +7,7 @@ changes can be saved and put back, so that every run from a snapshot of the mach
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinymlsec.emulate.foreign.hardware import Clock, Hardware, RegisterBlock, SinkFunction
@@ -169,7 +169,7 @@ class Bench:
 
 def _copied(state: TickState) -> TickState:
     """Registers of an interrupted program are never changed, so they can be shared."""
-    return TickState(state.left, state.ticks, state.inside)
+    return replace(state)
 
 
 def _argument_registers(arm: bool) -> tuple[int, ...]:

@@ -13,6 +13,8 @@ from typing import Any
 from tinymlsec.emulate.foreign.hardware import Clock
 from tinymlsec.emulate.foreign.peek import instructions_in, read_or_nothing
 
+IT_STATE = 0x0600FC00
+"""Bits of the program status register that hold the conditions of an IT block; the engine's blocks may begin in one."""
 MAX_BLOCKS = 1 << 16
 """Most basic blocks whose number of instructions is kept."""
 
@@ -26,6 +28,8 @@ class TickState:
     ticks: int = 0
     inside: tuple[Any, int] | None = None
     """Registers and address of the code that the handler interrupted."""
+    counted: bool = False
+    """The block that comes next was counted before the handler interrupted it; it is not interrupted again."""
 
 
 class Ticking:
@@ -58,6 +62,9 @@ class Ticking:
 
     def _block(self, uc: Any, address: int, size: int, data: Any) -> None:
         state = self.state
+        if state.counted:
+            state.counted = False
+            return
         state.left -= self._length(address, size)
         if state.left > 0 or state.inside is not None or address == self.back:
             return
@@ -88,7 +95,7 @@ class Ticking:
     def _returned(self, uc: Any, address: int, size: int, data: Any) -> None:
         if self.state.inside is not None:
             saved, interrupted = self.state.inside
-            self.state.inside = None
+            self.state.inside, self.state.counted = None, True
             uc.context_restore(saved)
             self._registers.go(uc, interrupted)
 
@@ -102,12 +109,18 @@ class _Registers:
 
         self.arm = arm
         self.counter = a.UC_ARM_REG_PC if arm else r.UC_RISCV_REG_PC
+        self.status = a.UC_ARM_REG_XPSR
         self.links = (a.UC_ARM_REG_LR,) if arm else (r.UC_RISCV_REG_RA, r.UC_RISCV_REG_MEPC)
         self.masks = (a.UC_ARM_REG_PRIMASK, a.UC_ARM_REG_FAULTMASK, a.UC_ARM_REG_BASEPRI) if arm else ()
 
     def interruptible(self, uc: Any) -> bool:
-        """Interrupts are allowed. On RISC-V a described handler is always taken for allowed."""
-        return not any(uc.reg_read(mask) for mask in self.masks)
+        """Interrupts are allowed, and no IT block is under way, whose conditions the handler would be run under.
+
+        On RISC-V a described handler is always taken for allowed.
+        """
+        if not self.arm:
+            return True
+        return not (uc.reg_read(self.status) & IT_STATE or any(uc.reg_read(mask) for mask in self.masks))
 
     def enter(self, uc: Any, handler: int, back: int) -> None:
         """Goes to the handler, which returns by its link register (or on RISC-V by mret as well)."""

@@ -75,6 +75,13 @@ __attribute__((noinline, used)) int greets() {
   return works();
 }
 #if __ARM_ARCH > 6
+// Half of the additions happen; interrupts come in the middle of it.
+__attribute__((noinline, used)) int counts_conditionally() {
+  int sum = 0;
+  for (int i = 0; i < 20; ++i)
+    asm volatile(".rept 200\n cmp %1, #10\n it ge\n addge %0, #1\n .endr" : "+r"(sum) : "r"(i) : "cc");
+  return sum;
+}
 __attribute__((noinline, used)) int divides(int a, int b) { return a / b; }
 __attribute__((noinline, used)) void traps_divisions() { *reinterpret_cast<volatile uint32_t *>(0xE000ED14) = 1u << 4; }
 #endif

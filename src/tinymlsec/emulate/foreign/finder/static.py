@@ -32,8 +32,9 @@ class Findings:
 
 
 def operator_codes(blob: Blob) -> frozenset[int]:
-    """Numbers of the operators that a model's file lists."""
-    return frozenset(opcode.builtin for opcode in blob.model.opcodes)
+    """Numbers of the operators that a model uses; files list others as well, left over from their conversion."""
+    used = {op.opcode for graph in blob.model.subgraphs for op in graph.operators}
+    return frozenset(blob.model.opcodes[index].builtin for index in used)
 
 
 def search(memory: Memory, symbols: Mapping[str, int] | None = None, known: Findings | None = None) -> Findings:

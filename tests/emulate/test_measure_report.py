@@ -50,6 +50,9 @@ def test_markdown_of_a_strange_name_is_no_markup() -> None:
     assert not re.search(r"^# z", page, re.MULTILINE)
 
 
+PARTS = {"about": 0, "devices": 2 + 6, "published": 2 + 12, "declared": 2 + 5, "builds": 2 + 3, "arenas": 2 + 4}
+"""Tables of docs/firmware/measure.md, and how many lines they have at least."""
+
 HOSTILE = '<script>alert(1)</script>"&\u202e' + "m" * 200
 
 
@@ -221,3 +224,15 @@ def test_a_unit_that_both_ends_share_stands_once() -> None:
     assert span(Range(low=900e3, high=1.16e6)) == "900 k to 1.16 M"
     assert span(Range(low=5_404, high=6_650)) == "5,404 to 6,650"
     assert span(Range(low=7, high=7)) == "7"
+
+
+def test_the_page_of_figures_was_filled_by_its_script() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "firmware" / "measure.md").read_text(encoding="utf-8")
+    parts = {name: re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", page, re.DOTALL) for name in PARTS}
+    for name, rows in PARTS.items():
+        found = parts[name]
+        assert found is not None, name
+        assert len([line for line in found[1].splitlines() if line.startswith("|")]) >= rows, name
+    devices = parts["devices"]
+    assert devices is not None
+    assert len(re.findall(r"short by (at least )?[\d,]+ bytes", devices[1])) >= 1

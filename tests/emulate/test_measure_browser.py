@@ -20,8 +20,9 @@ _TOO_WIDE = """[...document.querySelectorAll('.picture.{0} svg text')].filter(t 
 _OVERLAPS = """(() => {{
   const texts = [...document.querySelectorAll('.picture.{0} svg text')];
   const boxes = texts.map(t => [t.textContent, t.getBoundingClientRect()]);
-  const apart = (a, b) => a.right - 1 <= b.left || b.right - 1 <= a.left || a.bottom - 2 <= b.top || b.bottom - 2 <= a.top;
-  const hit = ([, a], [, b]) => !apart(a, b);
+  const beside = (a, b) => a.right - 1 <= b.left || b.right - 1 <= a.left;
+  const above = (a, b) => a.bottom - 2 <= b.top || b.bottom - 2 <= a.top;
+  const hit = ([, a], [, b]) => !beside(a, b) && !above(a, b);
   return boxes.flatMap((a, i) => boxes.slice(i + 1).filter(b => hit(a, b)).map(b => a[0] + ' / ' + b[0]));
 }})()"""
 

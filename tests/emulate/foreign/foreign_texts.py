@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-GADGET = """
-core = "cortex-m4"
-boot = { until = "gadget::main_loop" }
-inference = { function = "gadget::classify_frame", returns = 0x51, instructions = 2_000_000 }
-input = { at = "gadget::frame", bytes = 64 }
-output = { at = "gadget::scores", bytes = 10 }
-
-[systick]
-every = 2000
-handler = "SysTick_Handler"
-
-[[uart]]
-name = "console"
-register = 0x40004428
-
-[[peripheral]]
-name = "uart"
-address = 0x40004000
-register = [{ offset = 0x41C, reads = 0x80 }]
-"""
-
+GADGET = (Path(__file__).parents[3] / "examples" / "bring-your-own-firmware" / "gadget.toml").read_text()
+"""The one of the example."""
 
 BROKEN = """
 boot = { until = "main_loop" }

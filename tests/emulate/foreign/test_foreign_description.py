@@ -70,7 +70,7 @@ def test_an_unknown_key_names_its_line_and_the_closest_one(tmp_path: Path) -> No
     path.write_text(GADGET.replace("every = 2000", "evry = 2000"))
     with pytest.raises(DescriptionError) as caught:
         read_description(path)
-    assert "line 9: unknown key 'systick.evry'" in str(caught.value)
+    assert "line 23: unknown key 'systick.evry'" in str(caught.value)
     assert "did you mean 'every'?" in str(caught.value)
 
 

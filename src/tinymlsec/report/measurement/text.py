@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from tinymlsec.emulate.measure_records import Measurement
@@ -9,6 +10,8 @@ from tinymlsec.report.measurement.words import count, facts, share, size, span, 
 
 BAR = 28
 """Characters of a full bar."""
+LINE = 116
+"""Characters of a line of words; tables may be wider."""
 
 
 def text_lines(measurement: Measurement, *, functions: int = 8) -> list[str]:
@@ -20,12 +23,21 @@ def text_lines(measurement: Measurement, *, functions: int = 8) -> list[str]:
     """
     return [
         *_facts(measurement), "", *_layers(measurement), "", *_functions(measurement, functions), "",
-        *_memory(measurement), "", *_totals(measurement), *(f"note: {note}" for note in measurement.notes),
+        *_memory(measurement), "", *_totals(measurement),
+        *(line for note in measurement.notes for line in _wrapped("note:", 6, note)),
     ]  # fmt: skip
 
 
 def _facts(measurement: Measurement) -> list[str]:
-    return [f"{name + ':':<13}{words}" for name, words in facts(measurement)]
+    return [line for name, words in facts(measurement) for line in _wrapped(f"{name}:", 13, words)]
+
+
+def _wrapped(name: str, column: int, words: str) -> list[str]:
+    """A name and words beside it, in lines that a terminal shows."""
+    first, others = name.ljust(column), " " * column
+    return textwrap.wrap(
+        words, LINE, initial_indent=first, subsequent_indent=others, break_on_hyphens=False
+    ) or [name]  # fmt: skip
 
 
 def _layers(measurement: Measurement) -> list[str]:

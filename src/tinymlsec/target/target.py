@@ -23,6 +23,7 @@ from tinymlsec.target.tflite.graph import Model
 from tinymlsec.target.victim import Scores, Victim
 
 if TYPE_CHECKING:
+    from tinymlsec.emulate.twin import Twin
     from tinymlsec.lift.graph import LiftedGraph
     from tinymlsec.lift.lifted import Lifted
 
@@ -61,6 +62,7 @@ class Target:
             Capability.TRAINING_DATA: self.dataset is not None and self.dataset.training is not None,
             Capability.DEVICE: self.device is not None,
             Capability.DEPLOYMENT: self.deployment is not None,
+            Capability.FIRMWARE: self.model is not None and self._firmware_obstacle is None,
             **dict.fromkeys(LIFTED, self.victim is not None and obstacle(self.victim.model) is None),
         }
         return frozenset(capability for capability, there in present.items() if there)
@@ -69,7 +71,32 @@ class Target:
         """The reason a capability is missing, and how to supply it."""
         if capability in LIFTED and self.victim is not None:
             return obstacle(self.victim.model) or HOW_TO_SUPPLY[capability]
+        if capability is Capability.FIRMWARE and self.model is not None:
+            return self._firmware_obstacle or HOW_TO_SUPPLY[capability]
         return self.obstacles.get(capability, HOW_TO_SUPPLY[capability])
+
+    @cached_property
+    def _firmware_obstacle(self) -> str | None:
+        from tinymlsec.emulate.coverage import firmware_obstacle
+
+        assert self.model is not None
+        return firmware_obstacle(self.model, self.device)
+
+    def twin(self, style: str = "plain") -> Twin:
+        """The model as firmware for the device's core: generated and built at the first call.
+
+        Args:
+            style: inner loops of the kernels.
+
+        Raises:
+            CapabilityMissing: there is no engine for the device, no C for the model, or it does not fit; says which.
+        """
+        from tinymlsec.emulate.twin import twin_for
+
+        twins: dict[str, Twin] = self.__dict__.setdefault("_twins", {})
+        if style not in twins:
+            twins[style] = twin_for(self.model, self.device, style)
+        return twins[style]
 
     @cached_property
     def model_digest(self) -> str:

@@ -122,12 +122,11 @@ def run_request(
         raise UsageError("too many records at once", found=str(limit), expected=f"at most {most}: limit or ranges")
     if len(asked.ranges) > lib.RANGES:
         raise UsageError("too many ranges", found=str(len(asked.ranges)), expected=f"at most {lib.RANGES}")
-    whole = window.stop is None or (window.hit == 1 and window.start != window.stop)
     return {
         "start": window.start, "stop": window.stop, "hit": window.hit, "arguments": list(window.arguments),
         "writes": [(address, len(data)) for address, data in inputs.items()], "registers": list(registers),
         "want": want_of(probe), "ranges": list(asked.ranges), "visits": list(asked.visits), "record_limit": limit,
         "visit_limit": MOST_VISITS if asked.visits else 0, "limit": instructions, "seconds": seconds,
         "fault": asdict(fault) if fault else None, "flash": asdict(asked.flash) if asked.flash else None,
-        "fast": probe is None and fault is None and whole,
+        "fast": probe is None and fault is None,
     }  # fmt: skip

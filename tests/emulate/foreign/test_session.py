@@ -78,6 +78,26 @@ def test_on_in_the_main_loop(gadget_elf: Path) -> None:
         assert session.window.start is None
 
 
+def test_watched_or_not_it_computes_the_same(gadget_elf: Path, stripped_interpreter_elf: Path) -> None:
+    """Unwatched runs look at blocks only: ends that are counted, clocks and waits are the same all the same."""
+    loop = {"boot": {"until": "gadget::classify_frame"}, "inference": {"until": "gadget::classify_frame", "hit": 4}}
+    suggested = parsed(examine(Question(stripped_interpreter_elf)).suggestion)
+    for elf, description in (
+        (gadget_elf, description_of(gadget(**loop))),
+        (gadget_elf, description_of(gadget(**loop, systick={"every": 500, "counter": "board::ticks"}))),
+        (stripped_interpreter_elf, suggested),
+    ):
+        with Session.open(elf, description) as session:
+            for row in X[:5]:
+                fast, slow = session.run(row[None]), session.run(row[None], Probe(counts=True))
+                assert fast.ending.ok
+                assert slow.ending.ok
+                assert np.array_equal(fast.output, slow.output)
+                assert fast.text == slow.text
+                # ticks come where a block begins, and watched code has more blocks
+                assert abs(fast.result.instructions - slow.result.instructions) <= 200
+
+
 def test_stubs_take_the_place_of_functions(gadget_elf: Path) -> None:
     """The driver is stubbed, so that no register is needed; waiting for the tick is stubbed, so that no clock is."""
     changes = {

@@ -42,7 +42,7 @@ class Emulator:
         self.snapshots: dict[int, int] = {}
         self._next = 1
         self.semihosting = False
-        self.how = -1
+        self.how = (-1, 0)
 
     def _wire(self, config: Mapping[str, Any]) -> None:
         from unicorn.unicorn_py3.unicorn import uclib
@@ -89,12 +89,17 @@ class Emulator:
         self.state.region_count += 1
         return host
 
-    def hook(self, every: bool) -> None:
-        """Chooses between a hook on every instruction and one per block."""
-        how = int(every) | (2 if self.semihosting else 0)
+    def hook(self, every: bool, stop: int = 0) -> None:
+        """Chooses between a hook on every instruction and one per block.
+
+        Args:
+            every: on every instruction.
+            stop: where a window ends that is watched block by block, and whose end is counted; 0 for none.
+        """
+        how = (int(every) | (2 if self.semihosting else 0), stop)
         if how != self.how:
             self.how = how
-            self.library.tms_hook(self.reference, how)
+            self.library.tms_hook(self.reference, *how)
 
     def write(self, address: int, data: bytes) -> None:
         """Writes memory, write-protected memory too.

@@ -80,7 +80,8 @@ class CTracer(ctypes.Structure):
         ("pending_bus", _U32), ("pending_bus_hd", _U32), ("pending_bus_hw", _U32),
         ("fault_pc", _U32), ("fault_address", _U32), ("fault_size", _U32), ("fault_type", _U32), ("fault_seen", _U32),
         ("interrupt", _U32), ("changed_code", _U32), ("mpu_on", _U32), ("mpu_number", _U32), ("mpu", CProtected * MPU),
-        ("clean", _PTR), ("hooks", ctypes.c_size_t * 8), ("hook_count", _U32),
+        ("clean", _PTR), ("hooks", ctypes.c_size_t * 8), ("hook_count", _U32), ("block_end", _U32),
+        ("tick_at", _U64), ("tick_inside", _U32), ("ringing", _U32), ("tick", _PTR),
     )  # fmt: skip
 
 

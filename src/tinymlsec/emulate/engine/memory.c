@@ -150,6 +150,7 @@ tms_snapshot *tms_snapshot_take(tms_tracer *t) {
     t->api.context_save(t->uc, s->context);
     s->control = t->control, s->mpu_on = t->mpu_on, s->mpu_number = t->mpu_number;
     memcpy(s->mpu, t->mpu, sizeof s->mpu);
+    s->tick_left = t->tick_at > t->n ? t->tick_at - t->n : 0, s->tick_inside = t->tick_inside;
     for (uint32_t i = 0; i < t->region_count; i++) {
         tms_region *r = &t->regions[i];
         if (!r->writable) continue;
@@ -175,6 +176,7 @@ void tms_snapshot_restore(tms_tracer *t, tms_snapshot *s) {
     t->api.context_restore(t->uc, s->context);
     t->control = s->control, t->mpu_on = s->mpu_on, t->mpu_number = s->mpu_number;
     memcpy(t->mpu, s->mpu, sizeof s->mpu);
+    t->tick_at = t->n + s->tick_left, t->tick_inside = s->tick_inside;
     for (uint32_t i = 0; i < t->region_count; i++) {
         tms_region *r = &t->regions[i];
         uint32_t blocks = (r->size + BLOCK - 1) / BLOCK;

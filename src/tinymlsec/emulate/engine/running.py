@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from tinymlsec.emulate.contract import RECORD, FlashLines
 from tinymlsec.emulate.cycles.flash_cache import CFlash, flash_state
 from tinymlsec.emulate.engine import library as lib
+from tinymlsec.emulate.engine.alarm import Alarm
 from tinymlsec.emulate.engine.emulator import Emulator
 from tinymlsec.emulate.engine.shared import Shared
 from tinymlsec.emulate.foreign.bench import Bench, BenchState
@@ -20,6 +21,8 @@ from tinymlsec.emulate.foreign.hardware import Hardware
 
 CCR_UNALIGNED, CCR_DIVISION = 8, 16
 MOST_SNAPSHOTS = 64
+TRAP_REGISTERS = (0xE000ED14, 0xA8)
+"""CCR, and the registers of the memory protection unit."""
 MOST_WAITS = 1_000_000
 MOST_LONELY_WAITS = 10_000
 """Waits without a clock: the architecture allows to go on after any of them, but nobody will ever end them all."""
@@ -38,8 +41,7 @@ class Running:
         self.emulator, self.shared = emulator, shared
         described = TypeAdapter(Hardware).validate_python(hardware)
         emulator.semihosting = described.semihosting
-        self.bench = Bench(emulator.share(), described, emulator.cpu.arm, emulator.idle)
-        self.plain = not (described.blocks or described.clock or described.sinks or described.semihosting)
+        self.bench = Bench(emulator.share(), described, emulator.cpu.arm, emulator.idle, Alarm(emulator.state))
         emulator.hook(True)
         self._saved: dict[int, BenchState] = {}
         self._flash: tuple[CFlash, list[Any]] | None = None
@@ -74,11 +76,12 @@ class Running:
         """One run; records, visits and counts lie in the shared memory one after the other."""
         began = time.monotonic()
         self._enter(request, payload)
-        fast = request["fast"] and self.plain and not self._guarded()
-        before = self.snapshot() if fast else 0
+        fast = request["fast"] and not self._guarded()
+        before, traps = (self.snapshot(), self._trap_registers()) if fast else (0, b"")
         end = self._go(request, not fast)
         if fast:
-            if end not in (lib.END_DONE, lib.END_DETECTED, lib.END_LIMIT):  # once more, to see what led to it
+            well = end in (lib.END_DONE, lib.END_DETECTED, lib.END_LIMIT)
+            if not well or self._trap_registers() != traps:  # once more, to see what led to it, or with the traps
                 self.restore(before)
                 end = self._go(request, True)
             self.drop(before)
@@ -89,6 +92,15 @@ class Running:
         state = self.emulator.state
         own = state.traps & (lib.TRAP_DIVISION | lib.TRAP_UNALIGNED)
         return bool(own or state.mpu_on or state.control & (CCR_UNALIGNED | CCR_DIVISION))
+
+    def _trap_registers(self) -> bytes:
+        """Registers that decide about traps, as firmware last wrote them; the tracer alone acts upon them."""
+        if not self.emulator.cpu.arm:
+            return b""
+        try:
+            return self.emulator.read(*TRAP_REGISTERS)
+        except ValueError:  # a described peripheral lies there
+            return self.bench.written(*TRAP_REGISTERS)
 
     def _enter(self, request: Mapping[str, Any], payload: bytearray) -> None:
         emulator, cpu, at = self.emulator, self.emulator.cpu, 0
@@ -104,12 +116,14 @@ class Running:
 
     def prepare(self, request: Mapping[str, Any], *, watched: bool) -> None:
         """Tells the tracer what to look for."""
-        state, fault = self.emulator.state, request["fault"]
-        self.emulator.hook(watched)
+        state, fault, stop = self.emulator.state, request["fault"], request["stop"]
+        start = self.emulator.registers()[-1] if request["start"] is None else request["start"]
+        counted = not watched and stop is not None and (request["hit"] > 1 or start == stop)
+        self.emulator.hook(watched, stop if counted else 0)
         state.want = request["want"]
         state.watch_registers = int(self.emulator.watches(request["want"], fault is not None))
-        stop = request["stop"]
-        state.stop, state.stop_hit = (0, 0) if stop is None else (stop, request["hit"])
+        first = int(counted and start == stop)  # is not counted
+        state.stop, state.stop_hit = (0, 0) if stop is None else (stop, request["hit"] + first)
         state.range_count = len(request["ranges"])
         for i, (start, end) in enumerate(request["ranges"]):
             state.range_from[i], state.range_to[i] = start, end
@@ -144,7 +158,7 @@ class Running:
         self.prepare(request, watched=watched)
         emulator, state = self.emulator, self.emulator.state
         start = request["start"] if request["start"] is not None else emulator.registers()[-1]
-        until = emulator.idle if watched or request["stop"] is None else request["stop"]
+        until = emulator.idle if watched or request["stop"] is None or emulator.how[1] else request["stop"]
         deadline = time.monotonic() + request["seconds"]
         emulator.go(start, until, request["limit"], request["seconds"])
         for _ in range(MOST_WAITS if self.bench.ticking else MOST_LONELY_WAITS):

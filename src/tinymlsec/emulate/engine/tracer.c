@@ -259,6 +259,10 @@ static void on_code(void *uc, uint64_t address, uint32_t size, void *user) {
         t->resync = 0;
         read_registers(t, t->shadow);
     }
+    if (t->ringing) {
+        t->ringing = 0;
+        if (t->tick(pc)) return;
+    }
     tms_step *s = tms_step_at(t, pc);
     if ((s->marks & ~(TMS_MARK_READY | TMS_MARK_RECORD)) && marked(t, s, pc)) return;
     if (t->stepping == 2 && !(t->step_to && pc - t->step_to < t->step_end - t->step_to)) {
@@ -302,15 +306,41 @@ static uint32_t instructions_in(const tms_tracer *t, const uint8_t *code, uint32
     return count;
 }
 
-/* Where nothing is asked for: only a limit, and the blocks that ran last. */
+/* A block begins, and the clock rings before its first instruction: in the hook of that, or where there is none by a
+ * stop, which keeps the block from running, and in tms_go. */
+static void on_clock(void *uc, uint64_t address, uint32_t size, void *user) {
+    tms_tracer *t = user;
+    (void)uc, (void)address, (void)size;
+    if (t->end || t->n < t->tick_at || t->tick_inside) return;
+    t->ringing = 1;
+    if (!t->hooked) t->api.emu_stop(t->uc);
+}
+
+/* Where nothing is asked for: only a limit, a clock, and the blocks that ran last. */
 static void on_block(void *uc, uint64_t address, uint32_t size, void *user) {
     tms_tracer *t = user;
     uint32_t pc = (uint32_t)address;
     (void)uc;
+    if (t->tick) on_clock(uc, address, size, user);
+    if (t->ringing) return;
+    t->block_end = pc + size;
     tms_region *r = tms_region_of(t, pc);
     if (!r || size > r->size - (pc - r->base)) return;
     if (t->n >= t->check_at && spent(t, pc)) return;
     t->n += instructions_in(t, r->host + (pc - r->base), size);
+}
+
+/* The end of a window where only blocks are watched: the rest of its block does not run. */
+static void on_stop(void *uc, uint64_t address, uint32_t size, void *user) {
+    tms_tracer *t = user;
+    uint32_t pc = (uint32_t)address;
+    (void)uc, (void)size;
+    if (t->end || ++t->hits != t->stop_hit) return;
+    tms_region *r = tms_region_of(t, pc);
+    if (r && t->block_end > pc && t->block_end - pc <= r->size - (pc - r->base)) {
+        t->n -= instructions_in(t, r->host + (pc - r->base), t->block_end - pc);
+    }
+    stop(t, TMS_END_DONE);
 }
 
 static void on_detected(void *uc, uint64_t address, uint32_t size, void *user) {
@@ -340,8 +370,8 @@ static void add(tms_tracer *t, int type, void *callback, uint32_t from, uint32_t
 }
 
 /* Hooks count only for code that is translated after them: what was translated before is thrown away. Interrupts are
- * left to somebody else where bit 1 is set. */
-void tms_hook(tms_tracer *t, uint32_t how) {
+ * left to somebody else where bit 1 is set. `stop`: where the window ends that is watched block by block. */
+void tms_hook(tms_tracer *t, uint32_t how, uint32_t stop) {
     for (uint32_t i = 0; i < t->hook_count; i++) t->api.hook_del(t->uc, t->hooks[i]);
     t->hook_count = 0;
     t->hooked = how & 1;
@@ -349,15 +379,19 @@ void tms_hook(tms_tracer *t, uint32_t how) {
     add(t, HOOK_INVALID_MEMORY, (void *)on_invalid, 1, 0);
     if (!(how & 2)) add(t, HOOK_INTERRUPT, (void *)on_interrupt, 1, 0);
     if (how & 1) {
+        if (t->tick) add(t, HOOK_BLOCK, (void *)on_clock, 1, 0);
         add(t, HOOK_CODE, (void *)on_code, 1, 0);
         return;
     }
     add(t, HOOK_BLOCK, (void *)on_block, 1, 0);
+    if (stop) add(t, HOOK_CODE, (void *)on_stop, stop, stop);
     if (t->detected) add(t, HOOK_CODE, (void *)on_detected, t->detected, t->detected);
 }
 
 void tms_begin(tms_tracer *t) {
     read_registers(t, t->shadow);
+    t->tick_at = t->tick_at > t->n ? t->tick_at - t->n : 0;
+    t->ringing = 0;
     t->n = t->made = t->visited = t->zero_divisions = 0;
     t->end = TMS_END_NONE;
     t->check_at = BETWEEN_CHECKS < t->limit ? BETWEEN_CHECKS : t->limit;
@@ -377,6 +411,10 @@ static void conclude(tms_tracer *t, int error, uint32_t until) {
     tms_step *s = t->pending;
     /* the engine takes wfe and yield, which it leaves behind, for undefined instructions; wfi just ends it */
     uint32_t waits = s && (s->kind & TMS_WAITS) && pc == t->pending_pc + s->size;
+    if (!t->hooked && t->thumb) {
+        const tms_step *before = tms_step_at(t, pc - 2);
+        waits = before->size == 2 && (before->kind & TMS_WAITS);
+    }
     if (s && (waits || !error) && !t->end) complete(t, pc);
     t->pending = NULL;
     if (t->end) return;
@@ -394,6 +432,14 @@ static void conclude(tms_tracer *t, int error, uint32_t until) {
 /* Runs from an address; the engine's error, 0 where there is none. Why it ended stands in `end`. */
 int tms_go(tms_tracer *t, uint32_t from, uint32_t until) {
     int error = t->api.emu_start(t->uc, from | t->thumb, until, 0, 0);
+    while (t->ringing && !t->hooked && !error && !t->end) {
+        uint32_t pc = 0;
+        t->api.reg_read(t->uc, t->pc_id, &pc);
+        t->ringing = 0;
+        if ((pc & ~t->thumb) == until) break;
+        if (t->tick(pc & ~t->thumb)) t->api.reg_read(t->uc, t->pc_id, &pc);
+        error = t->api.emu_start(t->uc, pc | t->thumb, until, 0, 0);
+    }
     if (t->fault_seen == 1 && t->fault_kind == TMS_FAULT_FETCH) {
         t->end = TMS_END_NONE;
         error = tms_step_corrupted(t);

@@ -163,6 +163,13 @@ typedef struct {
     void *clean; /* snapshot that memory equals but for dirty blocks */
     size_t hooks[8];
     uint32_t hook_count;
+    uint32_t block_end; /* of the block that runs, where only blocks are watched */
+
+    /* A clock that rings where a block begins, once so many instructions have run */
+    uint64_t tick_at;
+    uint32_t tick_inside;        /* its handler is under way */
+    uint32_t ringing;            /* it is due; it comes before the next instruction */
+    int (*tick)(uint32_t pc);    /* 1 where it went elsewhere; NULL without a clock */
 } tms_tracer;
 
 typedef struct {
@@ -170,10 +177,12 @@ typedef struct {
     uint8_t *copies[TMS_REGIONS];
     uint32_t control, mpu_on, mpu_number;
     tms_mpu_region mpu[TMS_MPU];
+    uint64_t tick_left;
+    uint32_t tick_inside;
 } tms_snapshot;
 
 /* tracer.c */
-void tms_hook(tms_tracer *t, uint32_t every_instruction);
+void tms_hook(tms_tracer *t, uint32_t how, uint32_t stop);
 void tms_begin(tms_tracer *t);
 int tms_go(tms_tracer *t, uint32_t from, uint32_t until);
 void tms_marks_changed(tms_tracer *t);

@@ -7,14 +7,14 @@ changes can be saved and put back, so that every run from a snapshot of the mach
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tinymlsec.emulate.foreign.hardware import Clock, Hardware, RegisterBlock, SinkFunction
 from tinymlsec.emulate.foreign.peek import read_or_nothing, text_at
 from tinymlsec.emulate.foreign.peripherals import Peripheral, PeripheralState
 from tinymlsec.emulate.foreign.semihosting import Semihosting
-from tinymlsec.emulate.foreign.ticking import Ticking, TickState
+from tinymlsec.emulate.foreign.ticking import Alarm, Ticking
 
 MAX_TEXT = 1 << 20
 """Most bytes that are kept of one sink."""
@@ -49,7 +49,9 @@ class BenchState:
 
     report: BenchReport
     peripherals: tuple[PeripheralState, ...]
-    ticking: TickState | None
+    ticks: int = 0
+    interrupted: tuple[Any, int] | None = None
+    """What the clock's handler interrupted, where it is under way. The time to the next tick goes with the machine."""
 
 
 class Bench:
@@ -61,9 +63,10 @@ class Bench:
         arm: the core is an Arm; else RISC-V.
         idle: a mapped, executable, even address that is never executed, with 16 bytes of room: the clock's handler
             returns to `idle + 8`. On Arm it must lie below 0xE0000000, where nothing can be executed.
+        alarm: counts instructions for the clock.
     """
 
-    def __init__(self, uc: Any, hardware: Hardware, arm: bool, idle: int) -> None:
+    def __init__(self, uc: Any, hardware: Hardware, arm: bool, idle: int, alarm: Alarm) -> None:
         self.uc, self.arm = uc, arm
         self._report = BenchReport()
         self._registers = {register.address: register.name for register in hardware.registers}
@@ -75,27 +78,37 @@ class Bench:
             self._watch(sink)
         if hardware.semihosting:
             self.semihosting = Semihosting(uc, arm, self.collect, self._exited)
-        self.ticking = None if hardware.clock is None else self._clock(hardware.clock, idle + 8)
+        self.ticking = None if hardware.clock is None else self._clock(hardware.clock, idle + 8, alarm)
 
     @property
     def report(self) -> BenchReport:
         """What was seen so far."""
-        self._report.ticks = 0 if self.ticking is None else self.ticking.state.ticks
+        self._report.ticks = 0 if self.ticking is None else self.ticking.ticks
         return self._report
 
     def save(self) -> BenchState:
         """The state of everything, to go with a snapshot of registers and memories."""
         report = BenchReport(dict(self.report.text), dict(self._report.touched), self._report.ticks)
-        ticking = None if self.ticking is None else _copied(self.ticking.state)
-        return BenchState(report, tuple(p.state.copy() for p in self._peripherals), ticking)
+        peripherals = tuple(p.state.copy() for p in self._peripherals)
+        return BenchState(report, peripherals, report.ticks, self.ticking.interrupted if self.ticking else None)
 
     def load(self, state: BenchState) -> None:
         """Puts a state back; it can be put back again."""
         self._report = BenchReport(dict(state.report.text), dict(state.report.touched), state.report.ticks)
         for peripheral, saved in zip(self._peripherals, state.peripherals, strict=True):
             peripheral.state = saved.copy()
-        if self.ticking is not None and state.ticking is not None:
-            self.ticking.state = _copied(state.ticking)
+        if self.ticking is not None:
+            self.ticking.ticks, self.ticking.interrupted = state.ticks, state.interrupted
+
+    def written(self, start: int, size: int) -> bytes:
+        """What was written last to the registers of a stretch of addresses; zeros where nothing was."""
+        found = bytearray(size)
+        for peripheral in self._peripherals:
+            for offset, value in peripheral.state.values.items():
+                at = peripheral.block.address + offset - start
+                if 0 <= at <= size - 4:
+                    found[at : at + 4] = value.to_bytes(4, "little")
+        return bytes(found)
 
     def waited(self, counter: int) -> bool:
         """Whether the engine stopped just behind an instruction that waits for something; the next tick is due then.
@@ -124,8 +137,8 @@ class Bench:
         self.uc.mmio_map(block.address, block.size, peripheral.read, None, peripheral.write, None)
         return peripheral
 
-    def _clock(self, clock: Clock, back: int) -> Ticking:
-        return Ticking(self.uc, clock, self.arm, back, lambda: self._enabled(clock.gate))
+    def _clock(self, clock: Clock, back: int, alarm: Alarm) -> Ticking:
+        return Ticking(self.uc, clock, self.arm, back, lambda: self._enabled(clock.gate), alarm)
 
     def _enabled(self, gate: tuple[int, int] | None) -> bool:
         if gate is None:
@@ -165,11 +178,6 @@ class Bench:
             heard = f"0x{address:08x}"
             if heard in self._report.text or len(self._report.text) < MAX_LISTENED:
                 self.collect(heard, bytes([value]))
-
-
-def _copied(state: TickState) -> TickState:
-    """Registers of an interrupted program are never changed, so they can be shared."""
-    return replace(state)
 
 
 def _argument_registers(arm: bool) -> tuple[int, ...]:

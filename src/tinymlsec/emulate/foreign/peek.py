@@ -24,14 +24,3 @@ def text_at(uc: Any, address: int, limit: int) -> bytes:
             break
         found += piece
     return found.split(b"\0", 1)[0][:limit]
-
-
-def instructions_in(code: bytes, arm: bool) -> int:
-    """Number of instructions in a stretch of Thumb or compressed RISC-V code."""
-    at = count = 0
-    while at + 1 < len(code):
-        half = code[at] | code[at + 1] << 8
-        wide = half >> 11 >= 0x1D if arm else half & 3 == 3
-        at += 4 if wide else 2
-        count += 1
-    return count

@@ -7,29 +7,32 @@ nothing else ever comes to, never by starting the engine inside of itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from tinymlsec.emulate.foreign.hardware import Clock
-from tinymlsec.emulate.foreign.peek import instructions_in, read_or_nothing
+from tinymlsec.emulate.foreign.peek import read_or_nothing
 
 IT_STATE = 0x0600FC00
 """Bits of the program status register that hold the conditions of an IT block; the engine's blocks may begin in one."""
-MAX_BLOCKS = 1 << 16
-"""Most basic blocks whose number of instructions is kept."""
 
 
-@dataclass
-class TickState:
-    """What changes while firmware runs."""
+_AROUND = {"arm": b"\xfe\xe7", "riscv32": b"\x01\xa0"}
+"""A jump to itself: a block of one instruction."""
+SOON = 20
+"""Instructions after which a tick is tried again that could not come."""
+
+
+class Alarm(Protocol):
+    """What counts the instructions, fast, and calls at the first basic block after so many of them."""
 
     left: int
-    """Instructions to the next tick."""
-    ticks: int = 0
-    inside: tuple[Any, int] | None = None
-    """Registers and address of the code that the handler interrupted."""
-    counted: bool = False
-    """The block that comes next was counted before the handler interrupted it; it is not interrupted again."""
+    """Instructions until it rings."""
+    inside: bool
+    """A handler is under way; like `left` it goes back with snapshots of the machine."""
+
+    def connect(self, ring: Callable[[int], bool]) -> None:
+        """Says whom to call, with the address of the block; the answer is whether the core was sent elsewhere."""
 
 
 class Ticking:
@@ -41,61 +44,58 @@ class Ticking:
         arm: an Arm core; else RISC-V.
         back: a mapped, executable, even address that firmware never comes to; handlers return to it.
         enabled: whether the clock is switched on, asked before every tick.
+        alarm: counts instructions.
     """
 
-    def __init__(self, uc: Any, clock: Clock, arm: bool, back: int, enabled: Any = None) -> None:
-        from unicorn import UC_HOOK_BLOCK, UC_HOOK_CODE
+    def __init__(self, uc: Any, clock: Clock, arm: bool, back: int, enabled: Callable[[], bool], alarm: Alarm) -> None:
+        from unicorn import UC_HOOK_CODE
 
-        self.uc, self.clock, self.arm, self.back = uc, clock, arm, back
-        self._enabled = enabled or (lambda: True)
-        self.state = TickState(clock.every)
-        self._lengths: dict[tuple[int, int], int] = {}
+        self.uc, self.clock, self.back, self.alarm = uc, clock, back, alarm
+        self._enabled = enabled
+        self.ticks = 0
+        self.interrupted: tuple[Any, int] | None = None
+        """Registers and address of what the handler interrupted; of no account where none is under way."""
         self._registers = _Registers(arm)
-        self._hooks = (self._block, self._returned)  # kept alive for the engine
-        uc.hook_add(UC_HOOK_BLOCK, self._hooks[0])
+        self._hook = self._returned  # kept alive for the engine
+        uc.mem_write(back, _AROUND["arm" if arm else "riscv32"])
         if clock.handler is not None:
-            uc.hook_add(UC_HOOK_CODE, self._hooks[1], begin=back, end=back)
+            uc.hook_add(UC_HOOK_CODE, self._hook, begin=back, end=back)
+        alarm.left = clock.every
+        alarm.connect(self._ring)
 
     def hurry(self) -> None:
         """Makes the next tick due: the core waits for an interrupt."""
-        self.state.left = 0
+        self.alarm.left = 0
 
-    def _block(self, uc: Any, address: int, size: int, data: Any) -> None:
-        state = self.state
-        if state.counted:
-            state.counted = False
-            return
-        state.left -= self._length(address, size)
-        if state.left > 0 or state.inside is not None or address == self.back:
-            return
+    def _ring(self, address: int) -> bool:
+        """A tick is due where a block begins. Where it cannot come now, it comes at one of the next blocks."""
+        if self.alarm.inside or address == self.back:
+            return False
         if not self._enabled():
-            state.left = self.clock.every
-        elif self.clock.handler is None or self._registers.interruptible(uc):
-            state.left = self.clock.every
-            state.ticks += 1
-            self._tick(uc, address)
+            self.alarm.left = self.clock.every
+            return False
+        if self.clock.handler is not None and not self._registers.interruptible(self.uc):
+            self.alarm.left = SOON
+            return False
+        self.alarm.left = self.clock.every
+        self.ticks += 1
+        return self._tick(address)
 
-    def _length(self, address: int, size: int) -> int:
-        key = (address, size)
-        count = self._lengths.get(key)
-        if count is None:
-            count = instructions_in(read_or_nothing(self.uc, address, size), self.arm)
-            if len(self._lengths) < MAX_BLOCKS:
-                self._lengths[key] = count
-        return count
-
-    def _tick(self, uc: Any, address: int) -> None:
+    def _tick(self, address: int) -> bool:
         if self.clock.counter is not None:
-            old = int.from_bytes(read_or_nothing(uc, self.clock.counter, 4), "little")
-            uc.mem_write(self.clock.counter, (old + 1 & 0xFFFFFFFF).to_bytes(4, "little"))
-        if self.clock.handler is not None:
-            self.state.inside = (uc.context_save(), address)
-            self._registers.enter(uc, self.clock.handler, self.back)
+            old = int.from_bytes(read_or_nothing(self.uc, self.clock.counter, 4), "little")
+            self.uc.mem_write(self.clock.counter, (old + 1 & 0xFFFFFFFF).to_bytes(4, "little"))
+        if self.clock.handler is None:
+            return False
+        self.interrupted, self.alarm.inside = (self.uc.context_save(), address), True
+        self._registers.enter(self.uc, self.clock.handler, self.back)
+        return True
 
     def _returned(self, uc: Any, address: int, size: int, data: Any) -> None:
-        if self.state.inside is not None:
-            saved, interrupted = self.state.inside
-            self.state.inside, self.state.counted = None, True
+        if self.alarm.inside and self.interrupted is not None:
+            saved, interrupted = self.interrupted
+            self.alarm.inside = False
+            self.alarm.left = max(self.alarm.left, 1)  # what was interrupted gets on, however long the handler takes
             uc.context_restore(saved)
             self._registers.go(uc, interrupted)
 

@@ -15,7 +15,8 @@ from lift.models import random_codes, small_network  # noqa: E402
 from tinymlsec.capabilities import Capability  # noqa: E402
 from tinymlsec.errors import CapabilityMissing  # noqa: E402
 from tinymlsec.lift import coverage  # noqa: E402
-from tinymlsec.lift.check import RANDOM, check_exactness, cut_model, probe_codes  # noqa: E402
+from tinymlsec.lift.check import RANDOM, check_exactness, probe_codes  # noqa: E402
+from tinymlsec.target.tflite.cut import cut_model  # noqa: E402
 from tinymlsec.lift.graph import LiftedGraph  # noqa: E402
 from tinymlsec.lift.lifted import lifted_for, require_lifted  # noqa: E402
 from tinymlsec.lift.ops import support_table  # noqa: E402

@@ -7,7 +7,6 @@ the runtime and the lifted graph disagree.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from tinymlsec.exactness import Difference, Exactness
 from tinymlsec.lift.graph import LiftedGraph
 from tinymlsec.target.space import Codes, InputSpace
 from tinymlsec.target.tflite.graph import Model
-from tinymlsec.target.tflite.writer import write_model
+from tinymlsec.target.tflite.cut import cut_model
 
 if TYPE_CHECKING:
     from tinymlsec.target.oracle import ModelHandle
@@ -130,12 +129,6 @@ def first_difference(
             largest = float(np.nan_to_num(_gaps(ours[index], theirs), nan=np.inf, posinf=1e38).max())
             return Difference(operator=op.index, name=op.label, tensor=index, inputs=int(wrong.sum()), largest=largest)
     return None
-
-
-def cut_model(model: Model, tensor: int) -> bytes:
-    """A file of the same model whose only output is a given tensor of the main subgraph."""
-    main = replace(model.main, outputs=(tensor,))
-    return write_model(replace(model, subgraphs=(main, *model.subgraphs[1:]), signatures=()))
 
 
 @torch.no_grad()

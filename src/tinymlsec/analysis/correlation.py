@@ -1,0 +1,187 @@
+"""Pearson correlation of many hypotheses with many samples, in one pass over any number of traces.
+
+Correlation power analysis (E. Brier, C. Clavier, F. Olivier, "Correlation Power Analysis with a Leakage Model", CHES
+2004): the guess whose predictions go with the measured samples best is the likeliest. A hypothesis is any column of
+numbers, so models of a multiply-accumulate, which no table of classes can hold, are as good as those of an S-box.
+
+Both sides are shifted by about their mean and multiplied in float32 by the BLAS, tile by tile; sums over tiles are
+float64. Correlations are right to about 1e-6, far below what chance makes of them (1 / sqrt(traces)).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymlsec.analysis.batches import MEMORY, affordable, checked, origin, refuse_infinite, same_length, tiles
+from tinymlsec.traces.traceset import TraceError
+
+ROWS = 2048
+"""Traces that are multiplied at a time: few enough for float32 sums, many enough for the BLAS."""
+TILE = 1 << 22
+"""Values of a tile: its squares are taken while it lies in the processor's cache, and its rows are read in one go."""
+TABLE = 1 << 24
+"""Largest number of products, and of hypotheses, that a tile makes."""
+
+
+@dataclass(frozen=True)
+class Correlations:
+    """What the traces so far say."""
+
+    values: NDArray[np.float32]
+    """(g, t) coefficients from -1 to 1; 0 where a hypothesis or a sample did not vary."""
+    traces: int
+    constant_samples: NDArray[np.bool_]
+    """(t,) samples that had one value only."""
+    constant_hypotheses: NDArray[np.bool_]
+    """(g,) hypotheses that had one value only."""
+
+    def scores(self, *, signed: bool = True) -> NDArray[np.float32]:
+        """(g,) for each hypothesis the largest coefficient over all samples.
+
+        Args:
+            signed: count positive ones only, which tells a value from its negative.
+        """
+        best: NDArray[np.float32] = (self.values if signed else np.abs(self.values)).max(axis=1)
+        return best
+
+    def peaks(self, *, signed: bool = True) -> NDArray[np.intp]:
+        """(g,) for each hypothesis the sample of its score."""
+        places: NDArray[np.intp] = (self.values if signed else np.abs(self.values)).argmax(axis=1)
+        return places
+
+
+class Correlation:
+    """Correlation of g hypotheses with t samples.
+
+        correlation = Correlation()
+        for chunk in traces.chunks():
+            correlation.update(predict(chunk.inputs), chunk.samples)
+        correlation.result().values
+
+    It keeps sums of products (g + 1, t), of samples and their squares (t,) and of hypotheses and theirs (g,), all
+    float64, and never a trace.
+
+    Args:
+        memory: most bytes it may take.
+    """
+
+    def __init__(self, memory: int = MEMORY) -> None:
+        self.traces = 0
+        self._memory = memory
+        self._x0: NDArray[np.floating] | None = None
+
+    def update(self, hypotheses: NDArray[np.generic], samples: NDArray[np.generic]) -> None:
+        """Adds traces.
+
+        Args:
+            hypotheses: (b, g) predictions, any real type.
+            samples: (b, t), any real type.
+
+        Raises:
+            TraceError: shapes that do not belong together or to earlier ones, or values that are no numbers; the
+                statistic cannot be used any more then.
+            UsageError: more memory would be needed than was agreed.
+        """
+        known = self._x0 is not None
+        checked(hypotheses, "hypotheses", len(self._h0) if known else None)
+        checked(samples, "samples", len(self._x0) if self._x0 is not None else None)
+        same_length(len(samples), len(hypotheses), "hypotheses")
+        if not len(samples):
+            return
+        if not known:
+            self._start(hypotheses, samples)
+        for top in range(0, len(samples), self._rows):
+            rows = slice(top, top + self._rows)
+            self._add(hypotheses[rows], samples[rows])
+            self.traces += len(samples[rows])
+
+    def _start(self, hypotheses: NDArray[np.generic], samples: NDArray[np.generic]) -> None:
+        g, t = hypotheses.shape[1], samples.shape[1]
+        self._rows = max(16, min(ROWS, TABLE // (g + 1)))
+        self._width = max(1, min(t, TILE // self._rows, TABLE // (g + 1)))
+        tile = self._rows * (self._width + g + 1) + (g + 1) * self._width
+        affordable(8 * (g + 2) * t + 4 * tile, self._memory, f"{g} hypotheses x {t} samples")
+        self._h0, self._x0 = _shift(hypotheses), _shift(samples)
+        self._products = np.zeros((g + 1, t))
+        self._squares, self._sums_h, self._squares_h = np.zeros(t), np.zeros(g), np.zeros(g)
+        self._guess = np.ones((self._rows, g + 1), np.float32)
+        """The last column stays one: its products are the sums of the samples."""
+        self._tile = np.empty((self._rows, self._width), np.float32)
+        self._out = np.empty((g + 1, self._width), np.float32)
+
+    def _add(self, hypotheses: NDArray[np.generic], samples: NDArray[np.generic]) -> None:
+        """Adds one row of tiles."""
+        b, g = hypotheses.shape
+        guess = self._guess[:b]
+        assert self._x0 is not None
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.subtract(hypotheses, self._h0, out=guess[:, :g], casting="same_kind")
+            self._sums_h += guess[:, g] @ guess[:, :g]
+            self._squares_h += np.einsum("ij,ij->j", guess[:, :g], guess[:, :g])
+            for _, columns in tiles(b, len(self._x0), b, self._width):
+                width = columns.stop - columns.start
+                tile, out = self._tile[:b, :width], self._out[:, :width]
+                np.subtract(samples[:, columns], self._x0[columns], out=tile, casting="same_kind")
+                self._products[:, columns] += np.matmul(guess.T, tile, out=out)
+                np.multiply(tile, tile, out=tile)
+                self._squares[columns] += guess[:, g] @ tile
+        if not np.isfinite(self._squares_h).all():
+            refuse_infinite(hypotheses, self.traces, "hypotheses")
+        if not np.isfinite(self._squares).all():
+            refuse_infinite(samples, self.traces, "samples")
+
+    def result(self) -> Correlations:
+        """Coefficients of all traces so far; more may be added afterwards.
+
+        Raises:
+            TraceError: fewer than two traces.
+        """
+        n = self.traces
+        if n < 2:
+            raise TraceError("correlation needs traces", found=str(n), expected="two or more")
+        sums = self._products[-1]
+        scale_x = _inverse_root(self._squares - sums * sums / n)
+        scale_h = _inverse_root(self._squares_h - self._sums_h * self._sums_h / n)
+        values = np.empty((len(self._sums_h), len(sums)), np.float32)
+        step = max(1, (1 << 15) // len(sums))
+        for top in range(0, len(values), step):
+            rows = slice(top, top + step)
+            part = np.multiply.outer(self._sums_h[rows], sums / -n)
+            part += self._products[:-1][rows]
+            part *= scale_h[rows, None]
+            part *= scale_x
+            np.clip(part, -1.0, 1.0, out=values[rows], casting="same_kind")
+        return Correlations(values, n, scale_x == 0, scale_h == 0)
+
+
+def chance_level(traces: int, tests: int, alpha: float = 1e-3) -> float:
+    """The coefficient that not one of many hypotheses without any relation exceeds, but with probability alpha.
+
+    By R. Fisher's transformation ("On the 'probable error' of a coefficient of correlation", Metron 1, 1921) and
+    Sidak's correction; two-sided.
+
+    Args:
+        traces: number of traces, above 3.
+        tests: hypotheses times samples.
+        alpha: for all tests together.
+    """
+    if traces <= 3:
+        return 1.0
+    each = -np.expm1(np.log1p(-alpha) / max(tests, 1))
+    return float(np.tanh(-NormalDist().inv_cdf(float(each) / 2) / np.sqrt(traces - 3)))
+
+
+def _shift(rows: NDArray[np.generic]) -> NDArray[np.floating]:
+    """The origin in the type in which subtracting it loses nothing: float32 for what float32 holds exactly."""
+    narrow = np.result_type(rows.dtype, np.float32) == np.float32
+    return origin(rows).astype(np.float32 if narrow else np.float64)
+
+
+def _inverse_root(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / sqrt where a column varied, 0 where it did not."""
+    varied = sums > 0
+    return np.divide(1.0, np.sqrt(sums, where=varied, out=np.ones_like(sums)), where=varied, out=np.zeros_like(sums))

@@ -38,6 +38,10 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
         "the model as firmware: builds it for the device's core, runs and measures it in an emulator",
         ("unicorn", "ziglang", "pyelftools", "capstone"),
     ),
+    "sidechannel": (
+        "traces kept on disk in chunks, signal-to-noise ratios and t-tests several times faster",
+        ("scalib", "zarr"),
+    ),
     "test": (
         "the test suite and what remakes the bundled example",
         ("pytest", "hypothesis", "jsonschema", "scikit-learn", "tflite", "ruff", "mypy"),

@@ -14,7 +14,12 @@ from tinymlsec.registry import Attack, AttackConfig, EffortLevel, Registry
 from tinymlsec.store import digest_of
 from tinymlsec.target.target import Target
 
-EXTRA_MODULES: dict[str, str] = {"lift": "torch", "litert": "ai_edge_litert"}
+EXTRA_MODULES: dict[str, str] = {
+    "lift": "torch",
+    "litert": "ai_edge_litert",
+    "firmware": "unicorn",
+    "sidechannel": "zarr",
+}
 """Extra -> a module that shows that it is installed."""
 
 

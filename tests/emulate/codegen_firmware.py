@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emulate.codegen_models import RealModel
 from tinymlsec.emulate.codegen import Layer, Style, firmware_files, generate
 from tinymlsec.emulate.compilers import Toolchain
-from tinymlsec.emulate.contract import Core, RunEnd
+from tinymlsec.emulate.contract import Behavior, Core, RunEnd
 from tinymlsec.emulate.machine import Machine
 from tinymlsec.emulate.memory_maps import memory_map
 from tinymlsec.emulate.toolchain import build_firmware
@@ -25,15 +25,23 @@ class Firmware:
     """A model, built and booted. A context manager."""
 
     def __init__(
-        self, real: RealModel, core: Core, style: Style, toolchain: Toolchain, *, optimize: str = "O2"
+        self,
+        real: RealModel,
+        core: Core,
+        style: Style,
+        toolchain: Toolchain,
+        *,
+        optimize: str = "O2",
+        unaligned_traps: bool | None = None,
     ) -> None:
+        """None: as the core does; False is faster where it does."""
         self.real, self.core = real, core
         self.program = generate(real.model, style)
         memory = memory_map(None, core)
         files = firmware_files(self.program, core, memory)
         self.build = build_firmware(files, core, toolchain=toolchain, optimize=optimize)
         self.image = load_image(self.build.elf)
-        self.machine = Machine(self.image, core, memory)
+        self.machine = Machine(self.image, core, memory, behavior=Behavior(unaligned_traps=unaligned_traps))
         self.arena = self.image.symbols["tms_arena"].address
         started = self.machine.boot(self.image.symbols["tms_idle"].address)
         assert started.end is RunEnd.DONE, started.fault

@@ -1,0 +1,1 @@
+"""Side channels of the running device: power, emission, time."""

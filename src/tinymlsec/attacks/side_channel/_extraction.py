@@ -1,0 +1,178 @@
+"""Layer after layer: what the traces of a device give of its weights and biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymlsec.attacks.side_channel._bench import Bench, Signal
+from tinymlsec.attacks.side_channel._chain import recover, recover_bias
+from tinymlsec.attacks.side_channel._macs import WEIGHTED, Macs, macs_of
+from tinymlsec.attacks.side_channel._points import Profile
+from tinymlsec.target.tflite.constant import constant
+
+if TYPE_CHECKING:
+    from tinymlsec.target.tflite.graph import Model
+
+LARGEST_BIAS = 1 << 17
+"""Magnitude up to which biases are searched."""
+
+Activations = Callable[[int], NDArray[np.int8]]
+"""From a tensor to (n, ...) its values for all inputs of the attack."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How much the attacker spends, and how noisy the traces are."""
+
+    traces: int
+    snr: float
+    beam: int
+    pixels: int = 1
+    """Output pixels of each inference that are looked at: the same weights meet other inputs there."""
+    loads: bool = True
+    """Use the loads of weights besides the sums."""
+
+
+@dataclass(frozen=True)
+class ChannelResult:
+    """One output channel."""
+
+    op: int
+    channel: int
+    weights: NDArray[np.int32]
+    """(k,) as recovered."""
+    exact: NDArray[np.bool_]
+    """(k,) equal to the device's."""
+    blind: NDArray[np.bool_]
+    """(k,) multiplied with zero in every trace: no sum shows it."""
+    bias: int | None
+    bias_exact: bool
+    sigma: float
+
+
+@dataclass
+class LayerResult:
+    """One layer."""
+
+    macs: Macs
+    profile: Profile
+    channels: list[ChannelResult] = field(default_factory=list)
+
+    @property
+    def seen(self) -> int:
+        """Weights that were attacked and not blind."""
+        return sum(int((~c.blind).sum()) for c in self.channels)
+
+    @property
+    def exact(self) -> int:
+        """Of these, recovered exactly."""
+        return sum(int((c.exact & ~c.blind).sum()) for c in self.channels)
+
+
+def weighted_layers(model: Model) -> list[Macs]:
+    """Layers whose weights can be attacked, in their order."""
+    found = []
+    for op in model.main.operators:
+        if op.name in WEIGHTED:
+            try:
+                found.append(macs_of(model, op))
+            except ValueError:
+                continue
+    return found
+
+
+def noisy(signal: Signal, sigma: float, rng: np.random.Generator) -> dict[int, NDArray[np.float32]]:
+    """The traces with noise."""
+    return {
+        sample: values + np.float32(sigma) * rng.standard_normal(len(values), np.float32)
+        for sample, values in signal.items()
+    }
+
+
+def named_sample(profile: Profile) -> int:
+    """The sample at which the signal-to-noise ratio is set: that of the last product's sum."""
+    last = [point.sample for point in profile.steps[-1] if point.feature != "hw_weight"]
+    return last[0] if last else int(profile.samples[-1])
+
+
+def attack_channel(
+    bench: Bench,
+    model: Model,
+    layer: LayerResult,
+    channel: int,
+    activations: NDArray[np.int8],
+    strength: Strength,
+    rng: np.random.Generator,
+) -> ChannelResult:
+    """Traces of one channel, and its weights and bias from them.
+
+    Args:
+        bench: the boards.
+        model: the device's, to say how much of what was recovered is right.
+        layer: profiled.
+        channel: of the output.
+        activations: (n, ...) of the layer's input.
+        strength: of the attack.
+        rng: of weights on the own board, and of the noise.
+    """
+    macs = layer.macs
+    levels = bench.levels(layer.profile, macs, channel, rng)
+    places = [macs.moved(pixel) for pixel in macs.pixels[: strength.pixels]]
+    parts = [bench.traces(layer.profile, place, channel, activations) for place in places]
+    signal = {sample: np.concatenate([part[sample] for part in parts]) for sample in parts[0]}
+    factors = np.concatenate([place.factors(activations, channel) for place in places])
+    sigma = float(np.sqrt(signal[named_sample(layer.profile)].astype(np.float64).var() / strength.snr))
+    traces = noisy(signal, sigma, rng)
+    steps = levels.steps if strength.loads else [[p for p in s if p.feature != "hw_weight"] for s in levels.steps]
+    chain = recover(traces, factors, steps, sigma, strength.beam)
+    true_bias, bias = _bias(model, macs, channel), None
+    if true_bias is not None and levels.bias:
+        bias = recover_bias(traces, chain.sums, levels.bias, sigma, LARGEST_BIAS)
+    weights = constant(model, model.main.tensors[macs.weight_tensor])
+    assert weights is not None
+    exact = chain.weights == weights.ravel()[macs.weights[channel]]
+    return ChannelResult(macs.op, channel, chain.weights, exact, chain.blind, bias, bias == true_bias, sigma)
+
+
+def _bias(model: Model, macs: Macs, channel: int) -> int | None:
+    values = constant(model, model.main.tensors[macs.bias_tensor]) if macs.bias_tensor is not None else None
+    return None if values is None else int(values.ravel()[channel])
+
+
+def sampled(
+    bench: Bench,
+    model: Model,
+    activations: Activations,
+    strength: Strength,
+    channels: int,
+    rng: np.random.Generator,
+    said: Callable[[int, int, str], None],
+    *,
+    most: int = 1000,
+) -> Iterator[LayerResult]:
+    """Some channels of every layer, drawn at random; the activations are the device's own.
+
+    Args:
+        bench: the boards.
+        model: the device's.
+        activations: of each layer's input.
+        strength: of the attack.
+        channels: of each layer.
+        rng: of the choice, the boards and the noise.
+        said: progress.
+        most: layers, spread over the model.
+    """
+    every = weighted_layers(model)
+    layers = [every[i] for i in np.unique(np.linspace(0, len(every) - 1, min(most, len(every))).round().astype(int))]
+    for number, macs in enumerate(layers):
+        said(number, len(layers), f"layer {macs.op} ({macs.name})")
+        fed = activations(macs.input_tensor)[: strength.traces]
+        layer = LayerResult(macs, bench.points(macs, rng))
+        for channel in sorted(rng.choice(macs.channels, min(channels, macs.channels), replace=False).tolist()):
+            layer.channels.append(attack_channel(bench, model, layer, channel, fed, strength, rng))
+        yield layer

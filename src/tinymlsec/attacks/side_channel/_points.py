@@ -1,0 +1,177 @@
+"""Profiling: at which samples of a trace each weight speaks, by which feature, and how strongly.
+
+The attacker has the same firmware with weights of their own, as whoever buys a device with a development version or
+builds the open-source runtime does. Averaging there removes the noise, so points and templates are taken from the
+signal itself. Which feature a sample shows is found by correlation, not taken from the source code: compilers put
+sums and products into other registers from build to build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymlsec.attacks.side_channel._features import FEATURES, bits
+
+LEAST_CORRELATION = 0.6
+"""Samples below it do not speak of the step; blurred traces of the right sample stay above it."""
+NEARLY = 0.98
+MOST_POINTS = 4
+"""Samples that are used of one step and feature."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One sample, and what it shows of one step."""
+
+    sample: int
+    feature: str
+    gain: float
+    """Units of the trace for each bit."""
+    level: float
+    """Of the trace at no bits."""
+    spread: float
+    """Standard deviation of what the feature does not explain, without noise."""
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Points of all steps of one sum."""
+
+    steps: tuple[tuple[Point, ...], ...]
+    """For each product, the samples that show it, the strongest first."""
+    bias: tuple[Point, ...]
+    """Samples that show the sum with the bias; feature hw_sum."""
+
+    @property
+    def samples(self) -> NDArray[np.int64]:
+        """All samples that are used, ascending."""
+        used = {point.sample for step in (*self.steps, self.bias) for point in step}
+        return np.array(sorted(used), np.int64)
+
+
+def profile(
+    signal: NDArray[np.float32],
+    factors: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    bias: NDArray[np.int32] | None,
+    features: Sequence[str] = tuple(FEATURES),
+) -> Profile:
+    """Finds the points of every step.
+
+    Args:
+        signal: (n, t) traces without noise of firmware with known weights.
+        factors: (n, k) what the weights were multiplied with.
+        weights: (n, k) the weights, of several sets.
+        bias: (n,) added at the end; None where there is none.
+        features: that are looked for.
+    """
+    sums = np.cumsum(factors * weights, axis=1, dtype=np.int32)
+    centered, scale = _standardized(signal)
+    found: list[tuple[Point, ...]] = []
+    start = 0
+    columns = _columns(factors, weights, features)
+    for k in range(sums.shape[1]):
+        step = [
+            point
+            for name, column in columns.items()
+            for point in _speaking(signal, centered, scale, column[:, k], name, start)
+        ]
+        chosen = _chosen(step)
+        start = min((point.sample for point in chosen if point.feature != "hw_weight"), default=start)
+        found.append(chosen)
+    after = sums[:, -1] if bias is None else sums[:, -1] + bias
+    last = tuple(_speaking(signal, centered, scale, bits(np.ascontiguousarray(after)), "hw_sum", start))
+    return Profile(tuple(found), last)
+
+
+def recalibrated(
+    found: Profile,
+    signal: Mapping[int, NDArray[np.float32]],
+    factors: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    bias: NDArray[np.int32] | None,
+) -> Profile:
+    """The same points with the levels of another channel: addresses in registers differ from channel to channel.
+
+    Args:
+        found: profile of one channel.
+        signal: by sample, (n,) without noise, of the other channel with known weights.
+        factors: (n, k) as in `profile`; so are the others.
+        weights: (n, k)
+        bias: (n,)
+    """
+    columns = _columns(factors, weights, tuple(FEATURES))
+    sums = np.cumsum(factors * weights, axis=1, dtype=np.int32)[:, -1]
+    last = bits(np.ascontiguousarray(sums if bias is None else sums + bias))
+
+    def moved(point: Point, column: NDArray[np.uint8]) -> Point:
+        rest = signal[point.sample].astype(np.float64) - point.gain * column.astype(np.float64)
+        return replace(point, level=float(rest.mean()), spread=float(rest.std()))
+
+    steps = tuple(
+        tuple(moved(point, columns[point.feature][:, k]) for point in step) for k, step in enumerate(found.steps)
+    )
+    return Profile(steps, tuple(moved(point, last) for point in found.bias))
+
+
+def _columns(
+    factors: NDArray[np.int32], weights: NDArray[np.int32], features: Sequence[str]
+) -> dict[str, NDArray[np.uint8]]:
+    """(n, k) bits of every feature at every step."""
+    sums = np.ascontiguousarray(np.cumsum(factors * weights, axis=1, dtype=np.int32))
+    before = np.concatenate([np.zeros((len(sums), 1), np.int32), sums[:, :-1]], axis=1)
+    return {name: FEATURES[name](sums, before, np.ascontiguousarray(weights), factors) for name in features}
+
+
+def _chosen(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Of each sample its best feature; of the sums only what is nearly as good as the best.
+
+    A feature that a sample only resembles is a wrong model of it, and likelihood under a wrong model misleads.
+    """
+    sums = [point for point in points if point.feature != "hw_weight"]
+    best = max((abs(point.correlation) for point in sums), default=0.0)
+    kept = [point for point in sums if abs(point.correlation) >= NEARLY * best]
+    kept += [point for point in points if point.feature == "hw_weight"]
+    of_sample: dict[int, Point] = {}
+    for point in sorted(kept, key=lambda point: -round(abs(point.correlation), 4)):
+        of_sample.setdefault(point.sample, point)
+    return tuple(of_sample.values())
+
+
+def _standardized(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    centered = values - values.mean(0)
+    return centered, np.sqrt((centered * centered).sum(0))
+
+
+def _speaking(
+    signal: NDArray[np.float32],
+    centered: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    column: NDArray[np.uint8],
+    feature: str,
+    start: int,
+) -> list[Point]:
+    """Samples from `start` on whose signal follows a feature, the strongest first."""
+    bits_, norm = _standardized(column[:, None].astype(np.float32))
+    if norm[0] == 0:
+        return []
+    correlation = (bits_[:, 0] @ centered) / np.maximum(scale * norm[0], 1e-9)
+    correlation[:start] = 0
+    order = np.argsort(-np.abs(correlation), kind="stable")[:MOST_POINTS]
+    best = abs(float(correlation[order[0]]))
+    kept = [int(i) for i in order if abs(correlation[i]) >= max(LEAST_CORRELATION, NEARLY * best)]
+    return [_template(signal[:, i], column, i, feature, float(correlation[i])) for i in kept]
+
+
+def _template(
+    sample: NDArray[np.float32], column: NDArray[np.uint8], place: int, feature: str, correlation: float
+) -> Point:
+    x, y = column.astype(np.float64), sample.astype(np.float64)
+    gain = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
+    level = float(y.mean() - gain * x.mean())
+    return Point(place, feature, gain, level, float((y - gain * x - level).std()), correlation)

@@ -1,0 +1,195 @@
+"""The weight extraction on a target: sampled channels or the whole model, with curve, controls and clone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymlsec.analysis.intervals import Share, share_of
+from tinymlsec.attacks._asking import random_codes
+from tinymlsec.attacks.side_channel._bench import Bench
+from tinymlsec.attacks.side_channel._extraction import LayerResult, Strength, sampled, weighted_layers
+from tinymlsec.attacks.side_channel._weights_clone import clone
+from tinymlsec.attacks.side_channel._weights_controls import controls
+from tinymlsec.emulate.leakage import Leakage
+from tinymlsec.errors import CapabilityMissing
+from tinymlsec.records import Artifact, Control, CurvePoint, Metric
+from tinymlsec.target.tflite.cut import cut_model
+
+if TYPE_CHECKING:
+    from tinymlsec.attacks.side_channel.cpa_weights import CpaWeightsConfig
+    from tinymlsec.context import Context
+    from tinymlsec.target.space import Codes
+    from tinymlsec.target.target import Target
+
+CHECKPOINTS = (0.1, 0.3, 1.0)
+"""Shares of the traces at which the curve is drawn."""
+COMPARED = 200
+"""Inputs on which clone and original are compared."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """Everything that the attack saw."""
+
+    share: Share
+    seen: int
+    words: str
+    metrics: tuple[Metric, ...]
+    points: tuple[CurvePoint, ...]
+    positive: Control
+    negative: Control
+    facts: dict[str, Any]
+    artifacts: tuple[Artifact, ...] = ()
+
+
+def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
+    """The attack.
+
+    Raises:
+        CapabilityMissing: the model keeps state, or has no layer with int8 weights that can be attacked.
+    """
+    model, victim = target.model, target.require_victim()
+    assert model is not None
+    if model.state_tensors:
+        raise CapabilityMissing(
+            "models that keep state are not covered", next_step="cut the stream at its first layers"
+        )
+    if not weighted_layers(model):
+        raise CapabilityMissing("the model has no layer with int8 weights")
+    twin, leakage = target.twin(config.style), Leakage(config.leakage)
+    streams = context.rng.spawn(4)
+    positive, negative = controls(twin.core, leakage, config.style, streams[0])
+    codes = random_codes(streams[1], victim.space, config.traces)
+    strength = Strength(config.traces, config.snr, config.beam, config.pixels)
+
+    def ask(data: bytes, inputs: Codes) -> NDArray[np.generic]:
+        return context.victim_of(data).raw(inputs)
+
+    points: tuple[CurvePoint, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    facts: dict[str, Any] = {}
+    artifacts: tuple[Artifact, ...] = ()
+    with Bench(twin, leakage) as bench:
+        if config.clone:
+            made = clone(bench, target.data, model, codes, strength, ask, streams[2], context.progress)
+            layers = made.layers
+            metrics, facts, artifacts = _compared(target, made.data, ask, context, streams[3])
+        else:
+            activations = _activations(model, codes, ask)
+            attack = _sampler(bench, target, activations, config, streams[2], context)
+            points, layers = _curve(attack, strength)
+    exact, seen = sum(layer.exact for layer in layers), sum(layer.seen for layer in layers)
+    share = share_of(exact, max(seen, 1))
+    last = CurvePoint(x=config.traces, y=share.value, low=share.low, high=share.high, n=seen)
+    words = f"{exact} of {seen} attacked weights exact from {config.traces} traces at a ratio of {config.snr:g}"
+    given = ["architecture", "scales", "an identical build"]
+    return Done(
+        share, seen, words, (*_bias_metric(layers), *metrics), (*points, last), positive, negative,
+        {"given": given, "layers": [_row(layer) for layer in layers], **facts},
+        artifacts,
+    )  # fmt: skip
+
+
+def _activations(
+    model: Any, codes: Codes, ask: Callable[[bytes, Codes], NDArray[np.generic]]
+) -> Callable[[int], NDArray[np.int8]]:
+    """What the device's layers are fed; in the sampled mode the layers before are taken for recovered."""
+    known: dict[int, NDArray[np.int8]] = {}
+
+    def values(tensor: int) -> NDArray[np.int8]:
+        if tensor not in known:
+            known.clear()
+            direct = tensor == model.main.inputs[0] and codes.dtype == np.int8
+            known[tensor] = codes if direct else ask(cut_model(model, tensor), codes).astype(np.int8)
+        return known[tensor]
+
+    return values
+
+
+def _sampler(
+    bench: Bench,
+    target: Target,
+    activations: Callable[[int], NDArray[np.int8]],
+    config: CpaWeightsConfig,
+    rng: np.random.Generator,
+    context: Context,
+) -> Callable[[Strength], list[LayerResult]]:
+    model = target.model
+    assert model is not None
+    seed = int(rng.integers(1 << 62))
+
+    def attack(strength: Strength) -> list[LayerResult]:
+        same = np.random.default_rng(seed)  # the same channels and boards, whatever the number of traces
+        return list(
+            sampled(bench, model, activations, strength, config.channels, same, context.progress, most=config.layers)
+        )
+
+    return attack
+
+
+def _curve(
+    attack: Callable[[Strength], list[LayerResult]], strength: Strength
+) -> tuple[tuple[CurvePoint, ...], list[LayerResult]]:
+    from dataclasses import replace
+
+    points: list[CurvePoint] = []
+    layers: list[LayerResult] = []
+    for part in CHECKPOINTS:
+        count = max(50, int(strength.traces * part))
+        layers = attack(replace(strength, traces=count))
+        exact, seen = sum(layer.exact for layer in layers), sum(layer.seen for layer in layers)
+        share = share_of(exact, max(seen, 1))
+        if part < 1:
+            points.append(CurvePoint(x=count, y=share.value, low=share.low, high=share.high, n=seen))
+    return tuple(points), layers
+
+
+def _bias_metric(layers: Sequence[LayerResult]) -> tuple[Metric, ...]:
+    biases = [channel for layer in layers for channel in layer.channels if channel.bias is not None]
+    if not biases:
+        return ()
+    share = share_of(sum(channel.bias_exact for channel in biases), len(biases))
+    return (
+        Metric.of(
+            "weights_recovered", share.value, low=share.low, high=share.high, n=len(biases), label="biases, exactly"
+        ),
+    )
+
+
+def _row(layer: LayerResult) -> dict[str, Any]:
+    return {
+        "operator": layer.macs.op, "name": layer.macs.name, "channels": len(layer.channels), "exact": layer.exact,
+        "attacked": layer.seen, "blind": sum(int(c.blind.sum()) for c in layer.channels),
+        "samples": len(layer.profile.samples),
+        "features": sorted({point.feature for step in layer.profile.steps for point in step}),
+    }  # fmt: skip
+
+
+def _compared(
+    target: Target,
+    data: bytes,
+    ask: Callable[[bytes, Codes], NDArray[np.generic]],
+    context: Context,
+    rng: np.random.Generator,
+) -> tuple[tuple[Metric, ...], dict[str, Any], tuple[Artifact, ...]]:
+    """How the clone answers beside the original, on the user's inputs where there are some."""
+    victim = target.require_victim()
+    if target.dataset is not None:
+        inputs, source = target.dataset.x[:COMPARED], "inputs of the data"
+    else:
+        inputs, source = random_codes(rng, victim.space, COMPARED), "random inputs"
+    original, copied = (ask(file, inputs).reshape(len(inputs), -1) for file in (target.data, data))
+    same = (original == copied).all(1)
+    decided = original.argmax(1) == copied.argmax(1)
+    labels, bits = share_of(int(decided.sum()), len(same)), share_of(int(same.sum()), len(same))
+    metrics = (
+        Metric.of("fidelity", labels.value, low=labels.low, high=labels.high, n=len(same), label="largest output"),
+        Metric.of("fidelity", bits.value, low=bits.low, high=bits.high, n=len(same), label="all outputs, bit for bit"),
+    )
+    kept = context.save("clone.tflite", data, "application/octet-stream", "Model rebuilt from the recovered weights")
+    return metrics, {"compared_on": f"{len(inputs)} {source}"}, (kept,)

@@ -73,6 +73,7 @@ def layers_on_runtime(real: RealModel, pool: OraclePool, tensors: Sequence[int])
 
 
 def _rows(real: RealModel, pool: OraclePool, content: bytes) -> list[Array]:
-    handle = pool.open(content, stateful=real.steps > 1)
+    stateful = real.name in STREAMING
+    handle = pool.open(content, stateful=stateful)
     feed = np.ascontiguousarray(real.inputs).reshape(-1, *handle.inputs[0].shape)
-    return run_rows(handle, [feed], real.steps, real.steps if real.steps > 1 else 0, None, None)
+    return run_rows(handle, [feed], real.steps, real.steps if stateful else 0, None, None)

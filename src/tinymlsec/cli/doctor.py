@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tinymlsec.emulate.foreign.examine import Examination, Question
 
 
+NOTHING_RUN = 3
+
+
 def doctor(
     output: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
     warm: Annotated[bool, typer.Option(help="Build minimal firmware for every core, which fills the cache.")] = True,
@@ -74,9 +77,14 @@ def _firmware(
     from tinymlsec.emulate.foreign.description import read_description
     from tinymlsec.emulate.foreign.examine import Question
     from tinymlsec.emulate.foreign.first_run import Limits
+    from tinymlsec.errors import CapabilityMissing
 
     description = None if config is None else read_description(config)
-    found = _examined(Question(path, core, device, description, base, Limits(seconds=seconds)), quiet)
+    try:
+        found = _examined(Question(path, core, device, description, base, Limits(seconds=seconds)), quiet)
+    except CapabilityMissing as error:
+        typer.echo(f"error: {error}", err=True)
+        return NOTHING_RUN
     _print(found, output)
     failed = description is not None and found.trial is not None and not found.trial.ending.ok
     return 1 if failed else 0

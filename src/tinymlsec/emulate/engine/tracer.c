@@ -306,12 +306,33 @@ static uint32_t instructions_in(const tms_tracer *t, const uint8_t *code, uint32
     return count;
 }
 
+static uint32_t is_wide(uint32_t half) { return half >= 0xe800u; }
+
+/* Whether an instruction belongs to an IT block, by the code before it. The engine forgets there where it was sent to,
+ * and its status register does not tell. Data that looks like an IT instruction does no harm. */
+static int in_it_block(tms_tracer *t, uint32_t pc) {
+    tms_region *r = tms_region_of(t, pc);
+    if (!t->thumb || !r) return 0;
+    const uint8_t *code = r->host;
+    uint32_t end = pc - r->base, from = end > 18 ? end - 18 : 0;
+    for (uint32_t at = from + (from & 1); at + 2 <= end; at += 2) {
+        uint32_t half = code[at] | (uint32_t)code[at + 1] << 8;
+        if (half >> 8 != 0xbf || !(half & 15)) continue;
+        uint32_t next = at + 2;
+        for (uint32_t mask = half & 15; mask && next <= end && next + 1 < r->size; mask = mask << 1 & 15) {
+            if (next == end) return 1;
+            next += is_wide(code[next] | (uint32_t)code[next + 1] << 8) ? 4 : 2;
+        }
+    }
+    return 0;
+}
+
 /* A block begins, and the clock rings before its first instruction: in the hook of that, or where there is none by a
  * stop, which keeps the block from running, and in tms_go. */
 static void on_clock(void *uc, uint64_t address, uint32_t size, void *user) {
     tms_tracer *t = user;
-    (void)uc, (void)address, (void)size;
-    if (t->end || t->n < t->tick_at || t->tick_inside) return;
+    (void)uc, (void)size;
+    if (t->end || t->n < t->tick_at || t->tick_inside || in_it_block(t, (uint32_t)address)) return;
     t->ringing = 1;
     if (!t->hooked) t->api.emu_stop(t->uc);
 }

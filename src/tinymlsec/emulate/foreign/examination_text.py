@@ -25,6 +25,8 @@ def lines_of(found: Examination) -> Iterator[str]:
     yield from _runtime(found)
     yield ""
     yield from _ran(found)
+    if found.run is not None and found.not_run:
+        yield _row("inference", found.not_run)
     if found.trial is not None:
         yield ""
         yield from _trial(found)

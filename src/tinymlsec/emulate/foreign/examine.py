@@ -51,7 +51,7 @@ class Examination:
     """In flash, and in RAM where it was run."""
     run: FirstRun | None
     not_run: str
-    """Why it was not run."""
+    """Why it was not run, or the description that is suggested was not tried."""
     suggestion: str
     """A target description; empty where one was given."""
     trial: Trial | None
@@ -92,10 +92,18 @@ def examine(question: Question, tell: Tell = lambda text: None) -> Examination:
         text = suggestion(Target(image, core.id, question.device), findings, run)
         if run is not None and FILL_IN not in text:
             tell("trying the description")
-            trial = try_out(image, parsed(text), findings, question.limits.seconds)
+            trial, not_run = _try(image, text, findings, question.limits.seconds)
     return Examination(
         image, size, core, reason, memory, findings, run, not_run, text, trial, time.monotonic() - began
     )  # fmt: skip
+
+
+def _try(image: FirmwareImage, text: str, findings: Findings, seconds: float) -> tuple[Trial | None, str]:
+    """The suggestion's trial, or why there is none: the emulator may die of what firmware does."""
+    try:
+        return try_out(image, parsed(text), findings, seconds), ""
+    except TinymlsecError as error:
+        return None, f"the description was not tried: {error.message}"
 
 
 def parsed(text: str) -> Description:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FIRST_SLICE = 200_000
 LONGEST_SLICE = 64_000_000
+WATCHED_SLICE = 4_000_000
+"""Longest where calls of kernels are noted, of which there is room for some 65,000."""
 WITHOUT_MODEL = 20_000_000
 """Instructions after which firmware is stopped in which no model was found: there is nothing to wait for."""
 MAX_EXTRA_PAGES = 12
@@ -121,6 +123,7 @@ class _Attempt:
         self.ends = time.monotonic() + limits.seconds
         self.hardware = guessed_hardware(self.image, self.core, self.memory, extra)
         self.machine: Machine = Machine(self.image, self.core, self.memory, hardware=self.hardware)
+        self.reset = self.machine.snapshot()
         self.spent = 0
 
     def __enter__(self) -> _Attempt:
@@ -141,7 +144,7 @@ class _Attempt:
             if windows or result.end is not RunEnd.TIMEOUT or self._is_in_vain(findings):
                 break
         calls, differs = None, "no layers are known"
-        if windows and result is not None and result.end is RunEnd.TIMEOUT:
+        if windows and result is not None:
             result, calls, differs = self._watch(findings, windows, result)
             findings = self._look()  # the tables may have been half filled when they were found
             windows = _windows(findings) or windows
@@ -157,13 +160,15 @@ class _Attempt:
     def _watch(
         self, findings: Findings, windows: tuple[LayerWindow, ...], last: RunResult
     ) -> tuple[RunResult, CallsOfInference | None, str]:
-        """Goes on until a whole inference was seen."""
+        """From reset once more, until a whole inference was seen: so it is the first one."""
         assert findings.blob is not None
         kernels = tuple(sorted({window.invoke for window in windows}))
         calls: list[Call] = []
         differs = "no layer was entered"
-        for last in self._slices(Probe(visits=kernels)):
-            calls += _calls(last, self.core)
+        self.machine.restore(self.reset)
+        self.spent = 0
+        for last in self._slices(Probe(visits=kernels), WATCHED_SLICE):
+            calls += _calls(last, self.core, self.spent - last.instructions)
             found, differs = whole_inference(calls, windows, findings.blob, self._read)
             self.tell(f"{self.spent:,} instructions, {len(calls)} layers entered")
             if found is not None:
@@ -172,7 +177,7 @@ class _Attempt:
                 break
         return last, None, differs
 
-    def _slices(self, probe: Probe | None) -> Iterator[RunResult]:
+    def _slices(self, probe: Probe | None, longest: int = LONGEST_SLICE) -> Iterator[RunResult]:
         """Runs on and on, each time twice as far, within the limits."""
         length = FIRST_SLICE
         while self.spent < self.limits.instructions and time.monotonic() < self.ends:
@@ -181,7 +186,7 @@ class _Attempt:
             self.spent += result.instructions
             yield result
             if result.seconds < (self.ends - time.monotonic()) / 4:
-                length = min(2 * length, LONGEST_SLICE)
+                length = min(2 * length, longest)
 
     def _go(self, length: int, probe: Probe | None) -> RunResult:
         seconds = max(self.ends - time.monotonic(), 0.1)
@@ -221,9 +226,10 @@ def _what(findings: Findings) -> str:
     return ", ".join(name for name, found in parts.items() if found is not None) or "nothing found yet"
 
 
-def _calls(result: RunResult, core: Core) -> list[Call]:
+def _calls(result: RunResult, core: Core, before: int) -> list[Call]:
+    """Calls of a slice; instructions are counted from reset on."""
     node, link = (1, 14) if core.machine == "arm" else (11, 1)
     return [
-        Call(int(row[1]), int(row[2 + node]), int(row[2 + link]) & ~1, int(row[0]))
+        Call(int(row[1]), int(row[2 + node]), int(row[2 + link]) & ~1, before + int(row[0]))
         for row in result.visits
     ]  # fmt: skip

@@ -64,8 +64,9 @@ def _boot(target: Target, ran: FirstRun | None) -> list[str]:
         return ["[boot]", f'until = "{FILL_IN}"  # a function of the main loop, or: start = "none", init = "..."']
     first = ran.calls.calls[0].kernel
     lines = ["[boot]", f"until = 0x{first:08x}  # the first layer{_symbol(target, first)}"]
-    if ran.instructions > BOOT_INSTRUCTIONS // 2:
-        lines.append(f"instructions = {min(2 * ran.instructions, 2_000_000_000)}")
+    started = ran.calls.calls[0].index
+    if started > BOOT_INSTRUCTIONS // 2:
+        lines.append(f"instructions = {min(4 * started, 2_000_000_000)}")
     return lines
 
 
@@ -76,7 +77,7 @@ def _inference(target: Target, ran: FirstRun | None) -> list[str]:
     over, length = calls.calls[-1].back, calls.calls[-1].index - calls.calls[0].index
     lines = ["[inference]", f"until = 0x{over:08x}  # where the last layer returns to{_symbol(target, over)}"]
     lines.append(f"hit = {calls.over_hit}")
-    if ran.instructions > INFERENCE_INSTRUCTIONS // 4 or length > INFERENCE_INSTRUCTIONS // 4:
+    if length > INFERENCE_INSTRUCTIONS // 4:
         lines.append("instructions = 4000000000")
     return lines
 

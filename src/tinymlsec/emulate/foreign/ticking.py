@@ -13,10 +13,6 @@ from typing import Any, Protocol
 from tinymlsec.emulate.foreign.hardware import Clock
 from tinymlsec.emulate.foreign.peek import read_or_nothing
 
-IT_STATE = 0x0600FC00
-"""Bits of the program status register that hold the conditions of an IT block; the engine's blocks may begin in one."""
-
-
 _AROUND = {"arm": b"\xfe\xe7", "riscv32": b"\x01\xa0"}
 """A jump to itself: a block of one instruction."""
 SOON = 20
@@ -24,7 +20,10 @@ SOON = 20
 
 
 class Alarm(Protocol):
-    """What counts the instructions, fast, and calls at the first basic block after so many of them."""
+    """What counts the instructions, fast, and calls at the first basic block after so many of them.
+
+    Not at a block that begins inside of an IT block, whose condition the handler would be run under.
+    """
 
     left: int
     """Instructions until it rings."""
@@ -109,18 +108,12 @@ class _Registers:
 
         self.arm = arm
         self.counter = a.UC_ARM_REG_PC if arm else r.UC_RISCV_REG_PC
-        self.status = a.UC_ARM_REG_XPSR
         self.links = (a.UC_ARM_REG_LR,) if arm else (r.UC_RISCV_REG_RA, r.UC_RISCV_REG_MEPC)
         self.masks = (a.UC_ARM_REG_PRIMASK, a.UC_ARM_REG_FAULTMASK, a.UC_ARM_REG_BASEPRI) if arm else ()
 
     def interruptible(self, uc: Any) -> bool:
-        """Interrupts are allowed, and no IT block is under way, whose conditions the handler would be run under.
-
-        On RISC-V a described handler is always taken for allowed.
-        """
-        if not self.arm:
-            return True
-        return not (uc.reg_read(self.status) & IT_STATE or any(uc.reg_read(mask) for mask in self.masks))
+        """Interrupts are allowed. On RISC-V a described handler is always taken for allowed."""
+        return not any(uc.reg_read(mask) for mask in self.masks)
 
     def enter(self, uc: Any, handler: int, back: int) -> None:
         """Goes to the handler, which returns by its link register (or on RISC-V by mret as well)."""

@@ -12,6 +12,7 @@ pytest.importorskip("capstone", reason="needs tinymlsec[firmware]")
 
 from attacks.attack_targets import Workbench
 from tinymlsec.attacks.side_channel._chain import recover, recover_bias
+from tinymlsec.attacks.side_channel._costs import sums_over_traces
 from tinymlsec.attacks.side_channel._features import FEATURES, bits
 from tinymlsec.attacks.side_channel._macs import macs_of
 from tinymlsec.attacks.side_channel._points import Point, profile
@@ -222,3 +223,32 @@ def test_digits_are_cloned(bench: Workbench) -> None:
     assert labels.n == 200
     assert labels.value >= 0.99
     assert seen.artifacts[0].name == "clone.tflite"
+
+
+def costs_by_hand(
+    feature: str, sums: np.ndarray, factor: np.ndarray, guesses: np.ndarray, rest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same with whole arrays in NumPy."""
+    before = sums[:, None, :]
+    after = (before + guesses[None, :, None] * factor[None, None, :]).astype(np.int32)
+    seen = FEATURES[feature](after, before, guesses[None, :, None], factor[None, None, :]).astype(np.float64)
+    return (seen**2).sum(2), (seen * rest).sum(2)
+
+
+@pytest.mark.parametrize("feature", list(FEATURES))
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 1000])
+def test_costs_in_c_equal_numpy(feature: str, n: int) -> None:
+    rng = RNG(n)
+    sums = rng.integers(-(1 << 31), 1 << 31, (3, n)).astype(np.int32)
+    factor, guesses = rng.integers(-255, 256, n).astype(np.int32), rng.integers(-127, 128, 9).astype(np.int32)
+    rest = rng.normal(0, 40, n).astype(np.float32)
+    for ours, slow in zip(
+        sums_over_traces(feature, sums, factor, guesses, rest),
+        costs_by_hand(feature, sums, factor, guesses, rest), strict=True,
+    ):  # fmt: skip
+        assert ours == pytest.approx(slow, rel=1e-5, abs=0.1)
+
+
+def test_costs_refuse_arrays_of_other_lengths() -> None:
+    with pytest.raises(ValueError, match="do not belong together"):
+        sums_over_traces("hw_sum", np.zeros((1, 5), np.int32), np.zeros(4), np.zeros(2), np.zeros(5, np.float32))

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.attacks.side_channel._features import FEATURES, bits
+from tinymlsec.attacks.side_channel._costs import sums_over_traces
+from tinymlsec.attacks.side_channel._features import bits
 from tinymlsec.attacks.side_channel._points import Point
 
 CANDIDATES = np.arange(-127, 128, dtype=np.int32)
@@ -23,9 +24,10 @@ FIRST_LOOK = 300
 """Traces, at least, on which all guesses are compared before the best are compared on all traces."""
 FIRST_SHARE = 3
 """And at least one of so many: with much noise few traces tell nothing."""
+HOPELESS = 60.0
+"""Log-likelihood behind the best path beyond which one is given up: e^-60, if the templates are right."""
 FINALISTS = 32
 """Guesses of one path that are compared on all traces."""
-BIAS_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,10 @@ def _extended(
         cost = rough
     cost += np.array([[path.cost] for path in paths])
     order = np.argsort(cost, axis=None)[:beam]
+    least = float(cost.min())
     made = []
     for row, column in zip(*np.unravel_index(order, cost.shape), strict=True):
-        if not np.isfinite(cost[row, column]):
+        if cost[row, column] > least + HOPELESS:
             break
         weight, path = CANDIDATES[column], paths[row]
         made.append(_Path(float(cost[row, column]), path.sums + weight * factor, (*path.weights, int(weight))))
@@ -130,18 +133,12 @@ def _costs(
     sigma: float,
 ) -> NDArray[np.float64]:
     """(paths, guesses) negative log-likelihood of the points of one step, but for what all guesses share."""
-    before = sums[:, None, :]
-    after = before + guesses[None, :, None] * factor[None, None, :]
-    cost = np.zeros(after.shape[:2])
+    cost = np.zeros((len(sums), len(guesses)))
     for point in points:
-        seen = FEATURES[point.feature](after, before, guesses[None, :, None], factor[None, None, :])
-        expected = seen.astype(np.float32)
-        measured = traces[point.sample][which]
-        variance = 2 * (sigma**2 + point.spread**2) + 1e-6
-        # sum of (measured - gain * expected - level)^2 without the terms that all guesses share
-        rest = (measured - np.float32(point.level)).astype(np.float32)
-        square = np.einsum("pgn,pgn->pg", expected, expected)
-        cost += (point.gain**2 * square - 2 * point.gain * (expected @ rest)) / variance
+        rest = np.ascontiguousarray(traces[point.sample][which] - np.float32(point.level), np.float32)
+        square, cross = sums_over_traces(point.feature, sums, factor, guesses, rest)
+        # sum of (measured - gain * seen - level)^2 without the terms that all guesses share
+        cost += (point.gain**2 * square - 2 * point.gain * cross) / (2 * (sigma**2 + point.spread**2) + 1e-6)
     return cost
 
 
@@ -163,10 +160,7 @@ def recover_bias(
     """
     guesses = np.arange(-most, most + 1, dtype=np.int32)
     few = slice(0, max(FIRST_LOOK, len(sums) // 30))
-    rough = np.concatenate([
-        _bias_costs(guesses[i : i + BIAS_CHUNK // 64], sums[few], traces, few, points, sigma)
-        for i in range(0, len(guesses), BIAS_CHUNK // 64)
-    ])  # fmt: skip
+    rough = _bias_costs(guesses, sums, traces, few, points, sigma)
     finalists = guesses[np.argsort(rough)[:500]]
     cost = _bias_costs(finalists, sums, traces, slice(None), points, sigma)
     return int(finalists[cost.argmin()])
@@ -180,10 +174,10 @@ def _bias_costs(
     points: Sequence[Point],
     sigma: float,
 ) -> NDArray[np.float64]:
-    seen = bits(sums[None, :] + guesses[:, None]).astype(np.float32)
     cost = np.zeros(len(guesses))
+    ones = np.ones(sums[which].shape, np.int32)  # a bias is a weight that meets nothing but ones
     for point in points:
-        rest = (traces[point.sample][which] - np.float32(point.level)).astype(np.float32)
-        square = np.einsum("gn,gn->g", seen, seen)
-        cost += (point.gain**2 * square - 2 * point.gain * (seen @ rest)) / (2 * (sigma**2 + point.spread**2) + 1e-6)
+        rest = np.ascontiguousarray(traces[point.sample][which] - np.float32(point.level), np.float32)
+        square, cross = sums_over_traces("hw_sum", sums[None, which], ones, guesses, rest)
+        cost += (point.gain**2 * square[0] - 2 * point.gain * cross[0]) / (2 * (sigma**2 + point.spread**2) + 1e-6)
     return cost

@@ -1,0 +1,43 @@
+/* Sums over traces that the likelihood of guessed weights needs; the slow twin is `costs_by_hand` in the tests. */
+#include <stdint.h>
+
+enum { HW_SUM, HD_SUM, HW_PRODUCT, HW_WEIGHT };
+
+static inline uint32_t bits(uint32_t word) { return (uint32_t)__builtin_popcount(word); }
+
+static inline uint32_t seen(int kind, uint32_t before, uint32_t product, uint32_t weight) {
+    switch (kind) {
+    case HW_SUM: return bits(before + product);
+    case HD_SUM: return bits((before + product) ^ before);
+    case HW_PRODUCT: return bits(product);
+    default: return bits(weight);
+    }
+}
+
+/* For path p and guess g: square = sum of seen^2, cross = sum of seen * rest, over n traces.
+ * sums (paths, stride), factor (n), guesses (count), rest (n); square and cross (paths, count). */
+void tms_costs(int kind, const uint32_t *sums, uint64_t stride, uint64_t paths, const uint32_t *factor,
+               const int32_t *guesses, uint64_t count, const float *rest, uint64_t n, double *square, double *cross) {
+    for (uint64_t p = 0; p < paths; p++) {
+        const uint32_t *before = sums + p * stride;
+        for (uint64_t g = 0; g < count; g++) {
+            const uint32_t weight = (uint32_t)guesses[g];
+            uint64_t squares = 0;
+            double crosses = 0;
+            for (uint64_t from = 0; from < n; from += 256) { /* short sums in float lose nothing that matters */
+                const uint64_t to = from + 256 < n ? from + 256 : n;
+                uint32_t part = 0;
+                float mixed = 0;
+                for (uint64_t i = from; i < to; i++) {
+                    const uint32_t h = seen(kind, before[i], weight * factor[i], weight);
+                    part += h * h;
+                    mixed += (float)h * rest[i];
+                }
+                squares += part;
+                crosses += (double)mixed;
+            }
+            square[p * count + g] = (double)squares;
+            cross[p * count + g] = crosses;
+        }
+    }
+}

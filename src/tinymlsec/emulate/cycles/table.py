@@ -74,6 +74,8 @@ class Row(Record):
     """A: read in the vendor's table; B: measured by others on silicon; C: from memory or by analogy, to be checked."""
     note: Words = ""
     """What the row leaves out."""
+    operands: bool = Field(default=False, strict=True)
+    """What it costs depends on the values it works on, or may: there timing tells about data on any path."""
 
 
 class Rules(Record):

@@ -87,7 +87,7 @@ def test_models_on_two_cores(name: str, shared_data: Path, pool: OraclePool) -> 
             assert differing(firmware.outputs(), expected) == 0, core
 
 
-@pytest.mark.parametrize("tool", ["zig", "gcc"])
+@pytest.mark.parametrize("tool", ["zig", pytest.param("gcc", marks=pytest.mark.slow)])
 def test_real_numbers_on_a_floating_point_unit(tool: str, shared_data: Path, pool: OraclePool) -> None:
     """Multiply-add instructions that round once would be noticed."""
     real = real_numbers(shared_data, 1)

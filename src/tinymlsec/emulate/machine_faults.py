@@ -40,6 +40,7 @@ _OWN = {
     lib.END_INVALID: "undefined instruction",
     lib.END_WAITS: "wait for an interrupt that never comes",
 }
+_EBREAK = (b"\x73\x00\x10\x00",)
 _RIGHTS = {1: "read", 2: "write", 4: "fetch"}
 
 
@@ -54,6 +55,8 @@ def fault_of(told: Mapping[str, Any], image: FirmwareImage, memory: MemoryMap, a
     """
     end, pc = told["end"], told["pc"] & ~1
     kind, access, touched = _what(told, end, arm)
+    if not arm and kind == "undefined instruction" and (image.read(pc, 4) or b"")[:4] in _EBREAK:
+        kind = "breakpoint"  # which the engine does not know
     found = image.symbol_at(pc)
     return EmulationFault(
         kind=kind,
@@ -76,7 +79,7 @@ def _what(told: Mapping[str, Any], end: int, arm: bool) -> tuple[str, str, int]:
         number = told["interrupt"] - 1
         kind = (_ARM if arm else _RISCV).get(number, f"exception {number}")
         return kind, f"fetch at 0x{counter:08x}" if number == (3 if arm else 1) else "", counter
-    if end == lib.END_MISMATCH and told["exit_code"] is not None:
+    if end in (lib.END_MISMATCH, lib.END_ENGINE) and told["exit_code"] is not None:
         return f"the firmware ended itself with code {told['exit_code']}", "", counter
     if end == lib.END_PROTECTED:
         return _OWN[end], f"{_RIGHTS.get(told['type'], 'access')} at 0x{address:08x}", address

@@ -106,11 +106,21 @@ def build(
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", "-T", str(EXAMPLE / "firmware" / "gadget.ld")]
     source = EXAMPLE / "firmware" / f"{name}.cpp" if name == "gadget" else SOURCES / f"{name}.cpp"
     sources = [str(source), str(EXAMPLE / "firmware" / "board.cpp"), f"-I{EXAMPLE / 'firmware'}"]
-    command = [sys.executable, "-m", "ziglang", "c++", "-target", target, f"-mcpu={cpu}", *flags, f"-I{folder}"]
+    return _compiled(elf, target, cpu, [*flags, f"-I{folder}", *sources, *link])
+
+
+def build_riscv(folder: Path) -> Path:
+    """Compiles the firmware for RISC-V."""
+    flags = ["-ffreestanding", "-fno-exceptions", "-fno-rtti", "-fno-sanitize=all", "-std=c++20", "-nostdinc++", "-O2"]
+    link = ["-Wl,-e,_start", "-T", str(SOURCES / "riscv.ld")]
+    arguments = [*flags, "-g", "-Wall", "-Werror", str(SOURCES / "riscv.cpp"), *link]
+    return _compiled(folder / "riscv.elf", "riscv32-freestanding-none", "generic_rv32+m+c", arguments)
+
+
+def _compiled(elf: Path, target: str, cpu: str, arguments: list[str]) -> Path:
+    command = [sys.executable, "-m", "ziglang", "c++", "-target", target, f"-mcpu={cpu}", *arguments, "-o", str(elf)]
     cache = {"ZIG_GLOBAL_CACHE_DIR": str(_cache()), "ZIG_LOCAL_CACHE_DIR": str(_cache() / "local")}
-    done = subprocess.run(
-        [*command, *sources, *link, "-o", str(elf)], env=os.environ | cache, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run(command, env=os.environ | cache, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return elf
 

@@ -161,11 +161,12 @@ class Running:
         until = emulator.idle if watched or request["stop"] is None or emulator.how[1] else request["stop"]
         deadline = time.monotonic() + request["seconds"]
         emulator.go(start, until, request["limit"], request["seconds"])
-        for _ in range(MOST_WAITS if self.bench.ticking else MOST_LONELY_WAITS):
+        waits = MOST_WAITS if self.bench.ticking else MOST_LONELY_WAITS
+        while time.monotonic() <= deadline and self.bench.report.exit_code is None:
             counter = emulator.registers()[-1]
-            if state.end not in (lib.END_WAITS, lib.END_MISMATCH) or time.monotonic() > deadline:
-                break
-            if self.bench.report.exit_code is not None or not self.bench.waited(counter):
+            if state.end in (lib.END_WAITS, lib.END_MISMATCH) and waits and self.bench.waited(counter):
+                waits -= 1
+            elif state.end != lib.END_ENGINE or not self.bench.answered():
                 break
             state.end = lib.END_NONE
             emulator.library.tms_go(emulator.reference, counter, until)

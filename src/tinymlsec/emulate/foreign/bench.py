@@ -76,6 +76,7 @@ class Bench:
         self._peripherals = [self._map(block) for block in hardware.blocks]
         for sink in hardware.sinks:
             self._watch(sink)
+        self.semihosting: Semihosting | None = None
         if hardware.semihosting:
             self.semihosting = Semihosting(uc, arm, self.collect, self._exited)
         self.ticking = None if hardware.clock is None else self._clock(hardware.clock, idle + 8, alarm)
@@ -121,6 +122,13 @@ class Bench:
             return False
         if self.ticking is not None:
             self.ticking.hurry()
+        return True
+
+    def answered(self) -> bool:
+        """Whether the engine ended because of a request through semihosting that was answered; asked once for each."""
+        if self.semihosting is None or not self.semihosting.answered:
+            return False
+        self.semihosting.answered = False
         return True
 
     def collect(self, name: str, data: bytes) -> None:

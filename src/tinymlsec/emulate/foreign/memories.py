@@ -30,7 +30,8 @@ def described_map(memories: tuple[Memory, ...]) -> MemoryMap:
 def guessed_map(image: FirmwareImage) -> MemoryMap:
     """A map that holds the image: flash where it is stored, RAM from its variables to its initial stack pointer.
 
-    It is a guess: sizes are rounded up, so accesses just outside of the real memory go unnoticed.
+    Without a stack pointer (RISC-V) RAM is as large as a usual device's. It is a guess: sizes are rounded up, so
+    accesses just outside of the real memory go unnoticed.
     """
     flash = [_rounded(start, start + len(data)) for start, data in image.stored()]
     spans = [
@@ -40,6 +41,8 @@ def guessed_map(image: FirmwareImage) -> MemoryMap:
     ]
     if (stack := _stack_top(image)) is not None:
         spans.append(_below(stack, min((start for start, _ in spans), default=None)))
+    elif spans:
+        spans.append(_roomy(max(spans, key=lambda span: span[1] - span[0])))
     if not spans:
         spans.append((DEFAULT_RAM[0], sum(DEFAULT_RAM)))
     ram = _without(_joined(spans), _joined(flash))
@@ -85,6 +88,12 @@ def _below(stack: int, lowest: int | None) -> tuple[int, int]:
     if lowest is not None and base <= lowest < stack:
         base = lowest & ~(RAM_UNIT - 1)
     return base, stack + PAGE - 1 & ~(PAGE - 1)
+
+
+def _roomy(variables: tuple[int, int]) -> tuple[int, int]:
+    """RAM around variables where no stack pointer tells its end: code sets it, to somewhere above them."""
+    base = variables[0] & ~(RAM_UNIT - 1)
+    return base, min(max(variables[1], base + DEFAULT_RAM[1]), 1 << 32)
 
 
 def _rounded(start: int, end: int) -> tuple[int, int]:

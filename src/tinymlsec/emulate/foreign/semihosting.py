@@ -34,11 +34,24 @@ class Semihosting:
     def __init__(
         self, uc: Any, arm: bool, collect: Callable[[str, bytes], None], exited: Callable[[int], None]
     ) -> None:
-        from unicorn import UC_HOOK_INTR
+        from unicorn import UC_HOOK_INSN_INVALID, UC_HOOK_INTR
 
         self.arm, self.collect, self.exited = arm, collect, exited
-        self._hook = self._interrupt
-        uc.hook_add(UC_HOOK_INTR, self._hook)
+        self.answered = False
+        """A request was answered that has ended the engine; firmware can go on."""
+        self._hooks = (self._interrupt, self._invalid)
+        uc.hook_add(UC_HOOK_INTR, self._hooks[0])
+        if not arm:
+            uc.hook_add(UC_HOOK_INSN_INVALID, self._hooks[1])
+
+    def _invalid(self, uc: Any, data: Any) -> bool:
+        """The engine takes EBREAK for an undefined instruction, and does not go on behind one."""
+        from unicorn.riscv_const import UC_RISCV_REG_PC
+
+        if self._is_request(uc, uc.reg_read(UC_RISCV_REG_PC)):
+            self._interrupt(uc, 0, data)
+            self.answered = True
+        return False
 
     def _interrupt(self, uc: Any, number: int, data: Any) -> None:
         from unicorn import arm_const as a

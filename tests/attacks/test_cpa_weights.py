@@ -13,7 +13,7 @@ pytest.importorskip("capstone", reason="needs tinymlsec[firmware]")
 from attacks.attack_targets import Workbench
 from tinymlsec.attacks.side_channel._chain import recover, recover_bias
 from tinymlsec.attacks.side_channel._costs import sums_over_traces
-from tinymlsec.attacks.side_channel._features import FEATURES, bits
+from tinymlsec.attacks.side_channel._features import FEATURES, bits, loaded_word
 from tinymlsec.attacks.side_channel._macs import macs_of
 from tinymlsec.attacks.side_channel._points import Point, profile
 from tinymlsec.attacks.side_channel.cpa_weights import cpa_weights
@@ -93,22 +93,35 @@ def test_products_of_a_pixel_make_its_sum(name: str, stride: int, padding: int, 
             assert products.sum() == slow_sum(model, image[0], pixel, channel)
 
 
+def slow_bits(value: int) -> int:
+    return bin(value & 0xFFFFFFFF).count("1")
+
+
 def test_features_are_counts_of_bits() -> None:
     rng = RNG(3)
     after, before = (rng.integers(-(1 << 20), 1 << 20, 50).astype(np.int32) for _ in range(2))
-    weight = rng.integers(-127, 128, 50).astype(np.int32)
-
-    def slow(value: int) -> int:
-        return bin(value & 0xFFFFFFFF).count("1")
-
+    single, pair = (rng.integers(-127, 128, (50, width)).astype(np.int32) for width in (1, 2))
     expected = {
-        "hw_sum": [slow(int(a)) for a in after],
-        "hd_sum": [slow(int(a) ^ int(b)) for a, b in zip(after, before, strict=True)],
-        "hw_product": [slow(int(a) - int(b)) for a, b in zip(after, before, strict=True)],
-        "hw_weight": [slow(int(w)) for w in weight],
+        "hw_sum": [slow_bits(int(a)) for a in after],
+        "hd_sum": [slow_bits(int(a) ^ int(b)) for a, b in zip(after, before, strict=True)],
+        "hw_product": [slow_bits(int(a) - int(b)) for a, b in zip(after, before, strict=True)],
+        "hw_weight": [slow_bits(int(w)) for w in single[:, 0]],
     }
     for name, feature in FEATURES.items():
-        assert feature(after, before, weight, weight).tolist() == expected[name]
+        assert feature(after, before, loaded_word(single)).tolist() == expected[name]
+    widened = [slow_bits(int(a) & 0xFFFF) + slow_bits(int(b) & 0xFFFF) for a, b in pair]
+    assert bits(loaded_word(pair)).tolist() == widened
+
+
+def test_groups_follow_the_inner_loops() -> None:
+    model = convolution("CONV_2D", 1, 0)
+    macs = macs_of(model, model.main.operators[0])
+    assert macs.run == 6, "two taps of three channels lie side by side"
+    assert macs.groups("plain") == tuple((k,) for k in range(18))
+    assert macs.groups("dsp")[:5] == ((0, 2), (1, 3), (4,), (5,), (6, 8))
+    assert sorted(k for group in macs.groups("dsp") for k in group) == list(range(18))
+    depthwise = convolution("DEPTHWISE_CONV_2D", 1, 0)
+    assert all(len(group) == 1 for group in macs_of(depthwise, depthwise.main.operators[0]).groups("dsp"))
 
 
 def leaking(n: int, k: int, sigma: float, seed: int) -> tuple[dict[int, np.ndarray], np.ndarray, np.ndarray, list]:
@@ -183,7 +196,7 @@ def test_profiling_finds_sample_feature_gain_and_level() -> None:
     for i in range(k):
         signal[:, 3 + 5 * i] = bits(np.ascontiguousarray(weights[:, i])) + 11
         signal[:, 5 + 5 * i] = 3.0 * bits(np.ascontiguousarray(sums[:, i] ^ before[:, i])) - 2
-    found = profile(signal, factors, weights, None)
+    found = profile(signal, factors, weights, None, [(i,) for i in range(k)])
     for i, step in enumerate(found.steps):
         points = {point.feature: point for point in step}
         assert points["hw_weight"].sample == 3 + 5 * i
@@ -226,29 +239,52 @@ def test_digits_are_cloned(bench: Workbench) -> None:
 
 
 def costs_by_hand(
-    feature: str, sums: np.ndarray, factor: np.ndarray, guesses: np.ndarray, rest: np.ndarray
+    feature: str, sums: np.ndarray, factors: np.ndarray, guesses: np.ndarray, rest: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same with whole arrays in NumPy."""
     before = sums[:, None, :]
-    after = (before + guesses[None, :, None] * factor[None, None, :]).astype(np.int32)
-    seen = FEATURES[feature](after, before, guesses[None, :, None], factor[None, None, :]).astype(np.float64)
+    after = (before + (guesses @ factors.T)[None]).astype(np.int32)
+    word = loaded_word(guesses)[None, :, None]
+    seen = FEATURES[feature](after, before, word).astype(np.float64)
     return (seen**2).sum(2), (seen * rest).sum(2)
 
 
 @pytest.mark.parametrize("feature", list(FEATURES))
-@pytest.mark.parametrize("n", [1, 255, 256, 257, 1000])
-def test_costs_in_c_equal_numpy(feature: str, n: int) -> None:
+@pytest.mark.parametrize(("n", "each"), [(1, 1), (255, 2), (256, 1), (257, 2), (1000, 1), (1000, 2)])
+def test_costs_in_c_equal_numpy(feature: str, n: int, each: int) -> None:
     rng = RNG(n)
     sums = rng.integers(-(1 << 31), 1 << 31, (3, n)).astype(np.int32)
-    factor, guesses = rng.integers(-255, 256, n).astype(np.int32), rng.integers(-127, 128, 9).astype(np.int32)
+    factors, guesses = (rng.integers(-127, 128, (rows, each)).astype(np.int32) for rows in (n, 9))
     rest = rng.normal(0, 40, n).astype(np.float32)
     for ours, slow in zip(
-        sums_over_traces(feature, sums, factor, guesses, rest),
-        costs_by_hand(feature, sums, factor, guesses, rest), strict=True,
+        sums_over_traces(feature, sums, factors, guesses, rest),
+        costs_by_hand(feature, sums, factors, guesses, rest), strict=True,
     ):  # fmt: skip
         assert ours == pytest.approx(slow, rel=1e-5, abs=0.1)
 
 
 def test_costs_refuse_arrays_of_other_lengths() -> None:
-    with pytest.raises(ValueError, match="do not belong together"):
-        sums_over_traces("hw_sum", np.zeros((1, 5), np.int32), np.zeros(4), np.zeros(2), np.zeros(5, np.float32))
+    with pytest.raises(ValueError, match="differ"):
+        sums_over_traces(
+            "hw_sum", np.zeros((1, 5), np.int32), np.zeros((4, 1), np.int32), np.zeros((2, 1), np.int32), np.zeros(5)
+        )
+
+
+def test_pairs_are_read_together() -> None:
+    """Two products an addition, as the DSP extension adds them."""
+    rng = RNG(12)
+    weights, factors = rng.integers(-127, 128, 8).astype(np.int32), rng.integers(-200, 56, (900, 8)).astype(np.int32)
+    groups = [(0, 2), (1, 3), (4, 6), (5, 7)]
+    sums = np.cumsum([(factors[:, list(g)] * weights[list(g)]).sum(1) for g in groups], axis=0).astype(np.int32)
+    traces = {i: bits(np.ascontiguousarray(row)) + 4 * rng.standard_normal(900) for i, row in enumerate(sums)}
+    traces |= {9 + i: np.full(900, bits(loaded_word(weights[None, list(g)]))[0]) + 4 * rng.standard_normal(900)
+               for i, g in enumerate(groups)}  # fmt: skip
+    steps = [[Point(i, "hw_sum", 1.0, 0.0, 0.0, 1.0), Point(9 + i, "hw_weight", 1.0, 0.0, 0.0, 1.0)] for i in range(4)]
+    seen = {sample: values.astype(np.float32) for sample, values in traces.items()}
+    assert (recover(seen, factors, steps, 4.0, 8, groups).weights == weights).all()
+
+
+@pytest.mark.slow
+def test_a_device_with_the_dsp_extension_falls(bench: Workbench) -> None:
+    seen = attacked(bench, traces=1000, layers=2, channels=1, style="dsp")
+    assert seen.verdict.kind is VerdictKind.VULNERABLE

@@ -64,13 +64,17 @@ class Bench:
     def points(self, macs: Macs, rng: np.random.Generator) -> Profile:
         """Where the weights of a layer speak."""
         known = self._measured(macs, 0, SETS, None, rng)
-        return profile(known.signal, known.factors, known.weights, known.bias)
+        return profile(known.signal, known.factors, known.weights, known.bias, self.groups(macs))
+
+    def groups(self, macs: Macs) -> tuple[tuple[int, ...], ...]:
+        """Products that the kernel adds at once."""
+        return macs.groups(self.twin.program.style)
 
     def levels(self, found: Profile, macs: Macs, channel: int, rng: np.random.Generator) -> Profile:
         """The same points with the levels of one channel."""
         known = self._measured(macs, channel, FEW_SETS, found.samples, rng)
         signal = {int(sample): known.signal[:, i] for i, sample in enumerate(found.samples)}
-        return recalibrated(found, signal, known.factors, known.weights, known.bias)
+        return recalibrated(found, signal, known.factors, known.weights, known.bias, self.groups(macs))
 
     def traces(self, found: Profile, macs: Macs, channel: int, activations: NDArray[np.int8]) -> Signal:
         """What the device under attack gives away, without noise.

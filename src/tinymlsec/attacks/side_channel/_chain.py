@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._costs import sums_over_traces
-from tinymlsec.attacks.side_channel._features import bits
+from tinymlsec.attacks.side_channel._features import bits, loaded_word
 from tinymlsec.attacks.side_channel._points import Point
 
 CANDIDATES = np.arange(-127, 128, dtype=np.int32)
@@ -25,9 +25,11 @@ FIRST_LOOK = 300
 FIRST_SHARE = 3
 """And at least one of so many: with much noise few traces tell nothing."""
 HOPELESS = 60.0
-"""Log-likelihood behind the best path beyond which one is given up: e^-60, if the templates are right."""
-FINALISTS = 32
-"""Guesses of one path that are compared on all traces."""
+"""Log-likelihood behind the best beyond which a path is given up: e^-60, if the templates are right."""
+BIASES = 2000
+"""Biases that are compared on all traces."""
+FINALISTS = {1: 32, 2: 256}
+"""Guesses of one path that are compared on all traces, by the number of weights that are guessed at once."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def recover(
     steps: Sequence[Sequence[Point]],
     sigma: float,
     beam: int,
+    groups: Sequence[tuple[int, ...]] | None = None,
 ) -> Chain:
     """The most likely weights.
 
@@ -66,80 +69,107 @@ def recover(
         steps: points of each step.
         sigma: standard deviation of the noise.
         beam: paths that are kept.
+        groups: numbers of the products that each step adds; one after the other by default.
     """
+    order = groups or [(k,) for k in range(factors.shape[1])]
     paths = [_Path(0.0, np.zeros(len(factors), np.int32), ())]
     blind: NDArray[np.bool_] = (factors == 0).all(axis=0)
-    for k, points in enumerate(steps):
-        factor = np.ascontiguousarray(factors[:, k])
-        if blind[k]:
-            paths = [_silent(path, traces, points, sigma) for path in paths]
-        else:
-            paths = _extended(paths, traces, factor, points, sigma, beam)
+    for group, points in zip(order, steps, strict=True):
+        step = _Step(np.ascontiguousarray(factors[:, list(group)]), traces, points, sigma)
+        paths = _extended(paths, step, beam)
     best = paths[0]
     margin = paths[1].cost - best.cost if len(paths) > 1 else float("inf")
-    return Chain(np.array(best.weights, np.int32), blind, margin, best.sums)
+    weights = np.zeros(factors.shape[1], np.int32)
+    weights[[k for group in order for k in group]] = best.weights
+    return Chain(weights, blind, margin, best.sums)
 
 
-def _silent(path: _Path, traces: Mapping[int, NDArray[np.float32]], points: Sequence[Point], sigma: float) -> _Path:
-    """A weight that is multiplied with nothing: what its load tells, and of those guesses the smallest."""
-    loads = [point for point in points if point.feature == "hw_weight"]
-    cost = np.zeros(len(CANDIDATES))
-    for point in loads:
-        level = float(traces[point.sample].mean())
-        expected = point.gain * bits(CANDIDATES).astype(np.float64) + point.level
-        cost += len(path.sums) * (level - expected) ** 2 / (2 * (sigma**2 + point.spread**2) + 1e-12)
-    order = np.lexsort((np.abs(CANDIDATES), cost.round(6)))
-    return _Path(path.cost, path.sums, (*path.weights, int(CANDIDATES[order[0]])))
+@dataclass(frozen=True)
+class _Step:
+    """One addition to the sum."""
+
+    factors: NDArray[np.int32]
+    """(n, 1) or (n, 2)"""
+    traces: Mapping[int, NDArray[np.float32]]
+    points: Sequence[Point]
+    sigma: float
+
+    @property
+    def silent(self) -> bool:
+        """Nothing is ever added."""
+        return not self.factors.any()
+
+    def guesses(self) -> NDArray[np.int32]:
+        """(g, 1) or (g, 2) weights that their load does not rule out, and what is known of them from it."""
+        axes = [CANDIDATES] * self.factors.shape[1]
+        every = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
+        cost = self.load_costs(every)
+        if self.silent:  # of those that the load does not tell apart, the smallest
+            least = np.flatnonzero(cost <= cost.min() + 1e-6)
+            smallest: NDArray[np.int32] = every[least[np.abs(every[least]).sum(1).argmin()]][None]
+            return smallest
+        kept: NDArray[np.int32] = every[cost <= cost.min() + HOPELESS]
+        return kept
+
+    def load_costs(self, guesses: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(g,) of the samples that show the weights themselves: they are the same in every trace, so a mean will do."""
+        cost = np.zeros(len(guesses))
+        seen = bits(loaded_word(guesses)).astype(np.float64)
+        for point in self.points:
+            if point.feature == "hw_weight":
+                mean, n = float(self.traces[point.sample].mean(dtype=np.float64)), len(self.factors)
+                expected = point.gain * seen + point.level
+                cost += n * (mean - expected) ** 2 / (2 * (self.sigma**2 + point.spread**2) + 1e-6)
+        return cost
+
+    def sum_costs(self, sums: NDArray[np.int32], guesses: NDArray[np.int32], n: int) -> NDArray[np.float64]:
+        """(paths, guesses) of the samples that show sums, over the first n traces."""
+        cost = np.zeros((len(sums), len(guesses)))
+        for point in self.points:
+            if point.feature == "hw_weight":
+                continue
+            rest = np.ascontiguousarray(self.traces[point.sample][:n] - np.float32(point.level), np.float32)
+            square, cross = sums_over_traces(point.feature, sums[:, :n], self.factors[:n], guesses, rest)
+            # sum of (measured - gain * seen - level)^2 without the terms that all guesses share
+            variance = 2 * (self.sigma**2 + point.spread**2) + 1e-6
+            cost += (point.gain**2 * square - 2 * point.gain * cross) / variance
+        return cost
 
 
-def _extended(
-    paths: Sequence[_Path],
-    traces: Mapping[int, NDArray[np.float32]],
-    factor: NDArray[np.int32],
-    points: Sequence[Point],
-    sigma: float,
-    beam: int,
-) -> list[_Path]:
-    sums = np.stack([path.sums for path in paths])
-    few = slice(0, max(FIRST_LOOK, len(factor) // FIRST_SHARE))
-    rough = _costs(sums[:, few], factor[few], CANDIDATES, traces, few, points, sigma)
-    if len(factor) > few.stop:
-        picked = np.argsort(rough, axis=1)[:, :FINALISTS]
-        cost = np.full(rough.shape, np.inf)
+def _extended(paths: Sequence[_Path], step: _Step, beam: int) -> list[_Path]:
+    """The most likely paths, one step further."""
+    guesses = step.guesses()
+    if step.silent:
+        weights = tuple(guesses[0].tolist())
+        return [_Path(path.cost, path.sums, (*path.weights, *weights)) for path in paths]
+    sums, n = np.stack([path.sums for path in paths]), len(step.factors)
+    few = min(n, max(FIRST_LOOK, n // FIRST_SHARE))
+    cost = step.sum_costs(sums, guesses, few)
+    finalists = FINALISTS[guesses.shape[1]]
+    if few < n and len(guesses) > finalists:
+        picked = np.argpartition(cost, finalists, axis=1)[:, :finalists]
+        cost = np.full(cost.shape, np.inf)
         for row, choice in enumerate(picked):
-            exact = _costs(sums[row : row + 1], factor, CANDIDATES[choice], traces, slice(None), points, sigma)
-            cost[row, choice] = exact[0]
-    else:
-        cost = rough
-    cost += np.array([[path.cost] for path in paths])
-    order = np.argsort(cost, axis=None)[:beam]
-    least = float(cost.min())
-    made = []
+            cost[row, choice] = step.sum_costs(sums[row : row + 1], guesses[choice], n)[0]
+    elif few < n:
+        cost = step.sum_costs(sums, guesses, n)
+    cost += step.load_costs(guesses)[None, :] + np.array([[path.cost] for path in paths])
+    return _best(paths, step, guesses, cost, beam)
+
+
+def _best(
+    paths: Sequence[_Path], step: _Step, guesses: NDArray[np.int32], cost: NDArray[np.float64], beam: int
+) -> list[_Path]:
+    order = np.argpartition(cost, min(beam, cost.size - 1), axis=None)[:beam]
+    order = order[np.argsort(cost.ravel()[order])]
+    least, made = float(cost.min()), []
     for row, column in zip(*np.unravel_index(order, cost.shape), strict=True):
         if cost[row, column] > least + HOPELESS:
             break
-        weight, path = CANDIDATES[column], paths[row]
-        made.append(_Path(float(cost[row, column]), path.sums + weight * factor, (*path.weights, int(weight))))
+        added = (step.factors * guesses[column]).sum(1, dtype=np.int32)
+        path = paths[row]
+        made.append(_Path(float(cost[row, column]), path.sums + added, (*path.weights, *guesses[column].tolist())))
     return made
-
-
-def _costs(
-    sums: NDArray[np.int32],
-    factor: NDArray[np.int32],
-    guesses: NDArray[np.int32],
-    traces: Mapping[int, NDArray[np.float32]],
-    which: slice,
-    points: Sequence[Point],
-    sigma: float,
-) -> NDArray[np.float64]:
-    """(paths, guesses) negative log-likelihood of the points of one step, but for what all guesses share."""
-    cost = np.zeros((len(sums), len(guesses)))
-    for point in points:
-        rest = np.ascontiguousarray(traces[point.sample][which] - np.float32(point.level), np.float32)
-        square, cross = sums_over_traces(point.feature, sums, factor, guesses, rest)
-        # sum of (measured - gain * seen - level)^2 without the terms that all guesses share
-        cost += (point.gain**2 * square - 2 * point.gain * cross) / (2 * (sigma**2 + point.spread**2) + 1e-6)
-    return cost
 
 
 def recover_bias(
@@ -159,9 +189,9 @@ def recover_bias(
         most: largest magnitude.
     """
     guesses = np.arange(-most, most + 1, dtype=np.int32)
-    few = slice(0, max(FIRST_LOOK, len(sums) // 30))
+    few = slice(0, max(FIRST_LOOK, len(sums) // FIRST_SHARE))
     rough = _bias_costs(guesses, sums, traces, few, points, sigma)
-    finalists = guesses[np.argsort(rough)[:500]]
+    finalists = guesses[np.argsort(rough)[:BIASES]]
     cost = _bias_costs(finalists, sums, traces, slice(None), points, sigma)
     return int(finalists[cost.argmin()])
 
@@ -175,9 +205,9 @@ def _bias_costs(
     sigma: float,
 ) -> NDArray[np.float64]:
     cost = np.zeros(len(guesses))
-    ones = np.ones(sums[which].shape, np.int32)  # a bias is a weight that meets nothing but ones
+    ones = np.ones((len(sums[which]), 1), np.int32)  # a bias is a weight that meets nothing but ones
     for point in points:
         rest = np.ascontiguousarray(traces[point.sample][which] - np.float32(point.level), np.float32)
-        square, cross = sums_over_traces("hw_sum", sums[None, which], ones, guesses, rest)
+        square, cross = sums_over_traces("hw_sum", sums[None, which], ones, guesses[:, None], rest)
         cost += (point.gain**2 * square[0] - 2 * point.gain * cross[0]) / (2 * (sigma**2 + point.spread**2) + 1e-6)
     return cost

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymlsec.attacks.side_channel._features import loaded_word
+
 KINDS = {"hw_sum": 0, "hd_sum": 1, "hw_product": 2, "hw_weight": 3}
 """Features by their number in _costs.c."""
 
@@ -16,7 +18,7 @@ KINDS = {"hw_sum": 0, "hd_sum": 1, "hw_product": 2, "hw_weight": 3}
 def sums_over_traces(
     feature: str,
     sums: NDArray[np.int32],
-    factor: NDArray[np.int32],
+    factors: NDArray[np.int32],
     guesses: NDArray[np.int32],
     rest: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -25,26 +27,33 @@ def sums_over_traces(
     Args:
         feature: one of `KINDS`.
         sums: (p, n) before the step, of each path.
-        factor: (n,) that the weight is multiplied with.
-        guesses: (g,) weights.
+        factors: (n, 1) or (n, 2) that the weights of the step are multiplied with.
+        guesses: (g, 1) or (g, 2) weights.
         rest: (n,) measured minus level.
 
     Returns:
         Sum of the squares of the feature, and sum of feature times rest: (p, g) each.
     """
-    paths = np.ascontiguousarray(sums, np.int32)
-    columns = [np.ascontiguousarray(factor, np.int32), np.ascontiguousarray(guesses, np.int32)]
-    measured = np.ascontiguousarray(rest, np.float32)
-    n = len(measured)
-    if paths.shape[1] != n or len(columns[0]) != n:
-        raise ValueError(f"{paths.shape[1]} sums, {len(columns[0])} factors and {n} samples do not belong together")
-    square, cross = (np.empty((len(paths), len(columns[1]))) for _ in range(2))
+    paths, measured = np.ascontiguousarray(sums, np.int32), np.ascontiguousarray(rest, np.float32)
+    n, each = len(measured), guesses.shape[1]
+    if paths.shape[1] != n or factors.shape != (n, each) or each not in (1, 2):
+        raise ValueError(f"sums {paths.shape}, factors {factors.shape}, guesses {guesses.shape} and {n} samples differ")
+    loaded = loaded_word(np.ascontiguousarray(guesses, np.int32))
+    pairs, guessed = _paired(factors), _paired(guesses)
+    square, cross = (np.empty((len(paths), len(guesses))) for _ in range(2))
     count = ctypes.c_uint64
     _library().tms_costs(
-        KINDS[feature], _pointer(paths), count(n), count(len(paths)), _pointer(columns[0]), _pointer(columns[1]),
-        count(len(columns[1])), _pointer(measured), count(n), _pointer(square), _pointer(cross),
+        KINDS[feature], _pointer(paths), count(n), count(len(paths)), _pointer(pairs), _pointer(guessed),
+        _pointer(loaded), count(len(guesses)), _pointer(measured), count(n), _pointer(square), _pointer(cross),
     )  # fmt: skip
     return square, cross
+
+
+def _paired(columns: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(n, 2), the second column zero where there is only one."""
+    if columns.shape[1] == 1:
+        columns = np.concatenate([columns, np.zeros_like(columns)], axis=1)
+    return np.ascontiguousarray(columns, np.int32)
 
 
 def _pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:

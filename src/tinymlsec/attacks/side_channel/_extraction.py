@@ -129,7 +129,7 @@ def attack_channel(
     sigma = float(np.sqrt(signal[named_sample(layer.profile)].astype(np.float64).var() / strength.snr))
     traces = noisy(signal, sigma, rng)
     steps = levels.steps if strength.loads else [[p for p in s if p.feature != "hw_weight"] for s in levels.steps]
-    chain = recover(traces, factors, steps, sigma, strength.beam)
+    chain = recover(traces, factors, steps, sigma, strength.beam, bench.groups(macs))
     true_bias, bias = _bias(model, macs, channel), None
     if true_bias is not None and levels.bias:
         bias = recover_bias(traces, chain.sums, levels.bias, sigma, LARGEST_BIAS)

@@ -34,6 +34,8 @@ class Macs:
     """Added to each code before it is multiplied."""
     pixels: tuple[tuple[int, int], ...] = ((0, 0),)
     """All output pixels whose window lies inside of the image, the middle one first."""
+    run: int = 1
+    """Products whose codes and weights lie side by side: the inner loop of the kernel runs over them."""
     steps: tuple[int, int] = (0, 0)
     """Places in the input tensor from one row, and from one column, of the output to the next."""
 
@@ -46,6 +48,22 @@ class Macs:
     def length(self) -> int:
         """Products of one channel."""
         return int(self.weights.shape[1])
+
+    def groups(self, style: str) -> tuple[tuple[int, ...], ...]:
+        """Products that are added at once, in order: numbers of products of a channel.
+
+        Args:
+            style: of the inner loops; with the DSP extension bytes 0 and 2 of four go together, then 1 and 3.
+        """
+        if style != "dsp" or self.name == "DEPTHWISE_CONV_2D":
+            return tuple((k,) for k in range(self.length))
+        made: list[tuple[int, ...]] = []
+        for start in range(0, self.length, self.run):
+            whole = self.run // 4 * 4
+            for i in range(start, start + whole, 4):
+                made += [(i, i + 2), (i + 1, i + 3)]
+            made += [(i,) for i in range(start + whole, start + self.run)]
+        return tuple(made)
 
     def moved(self, pixel: tuple[int, int]) -> Macs:
         """The same products at another of `pixels`."""
@@ -81,14 +99,16 @@ def macs_of(model: Model, op: Operator) -> Macs:
         inputs = np.tile(np.arange(depth), (units, 1))
         places = np.arange(units * depth).reshape(units, depth)
         pixels: tuple[tuple[int, int], ...] = ((0, 0),)
-        steps = (0, 0)
+        steps, run = (0, 0), depth
     else:
         pixels, steps, inputs, places = _windowed(model, op, weights.shape)
+        run = _run(model, op, weights.shape)
     bias = op.inputs[2] if len(op.inputs) > 2 and op.inputs[2] >= 0 else None
     zero_point = int(tensors[op.inputs[0]].quantization.zero_point[0])  # type: ignore[union-attr]
     return Macs(
-        op.index, op.name, pixels[0], op.inputs[0], op.inputs[1], bias, inputs, places, -zero_point, pixels, steps
-    )
+        op.index, op.name, pixels[0], op.inputs[0], op.inputs[1], bias, inputs, places, -zero_point, pixels,
+        run, steps,
+    )  # fmt: skip
 
 
 def _windowed(
@@ -118,6 +138,12 @@ def _windowed(
     inside = (taps.reshape(-1, 1) + np.arange(group_in)).ravel()
     each = k_h * k_w * group_in
     return pixels, steps, inside[None, :] + first[:, None], np.arange(out_c * each).reshape(out_c, each)
+
+
+def _run(model: Model, op: Operator, weights: tuple[int, ...]) -> int:
+    """Codes of a row of taps lie side by side where nothing lies between them."""
+    whole = weights[3] == model.main.tensors[op.inputs[0]].shape[3] and _option(op, "dilation_w_factor") == 1
+    return weights[2] * weights[3] if whole else weights[3]
 
 
 def _option(op: Operator, name: str, default: int = 1) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.attacks.side_channel._features import FEATURES, bits
+from tinymlsec.attacks.side_channel._features import FEATURES, bits, loaded_word
 
 LEAST_CORRELATION = 0.6
 """Samples below it do not speak of the step; blurred traces of the right sample stay above it."""
@@ -43,7 +43,7 @@ class Profile:
     """Points of all steps of one sum."""
 
     steps: tuple[tuple[Point, ...], ...]
-    """For each product, the samples that show it, the strongest first."""
+    """For each step, the samples that show it, the strongest first."""
     bias: tuple[Point, ...]
     """Samples that show the sum with the bias; feature hw_sum."""
 
@@ -59,7 +59,7 @@ def profile(
     factors: NDArray[np.int32],
     weights: NDArray[np.int32],
     bias: NDArray[np.int32] | None,
-    features: Sequence[str] = tuple(FEATURES),
+    groups: Sequence[tuple[int, ...]],
 ) -> Profile:
     """Finds the points of every step.
 
@@ -68,14 +68,13 @@ def profile(
         factors: (n, k) what the weights were multiplied with.
         weights: (n, k) the weights, of several sets.
         bias: (n,) added at the end; None where there is none.
-        features: that are looked for.
+        groups: numbers of the products that each step adds.
     """
-    sums = np.cumsum(factors * weights, axis=1, dtype=np.int32)
     centered, scale = _standardized(signal)
     found: list[tuple[Point, ...]] = []
     start = 0
-    columns = _columns(factors, weights, features)
-    for k in range(sums.shape[1]):
+    columns, sums = _columns(factors, weights, groups)
+    for k in range(len(groups)):
         step = [
             point
             for name, column in columns.items()
@@ -84,7 +83,7 @@ def profile(
         chosen = _chosen(step)
         start = min((point.sample for point in chosen if point.feature != "hw_weight"), default=start)
         found.append(chosen)
-    after = sums[:, -1] if bias is None else sums[:, -1] + bias
+    after = sums if bias is None else sums + bias
     last = tuple(_speaking(signal, centered, scale, bits(np.ascontiguousarray(after)), "hw_sum", start))
     return Profile(tuple(found), last)
 
@@ -95,6 +94,7 @@ def recalibrated(
     factors: NDArray[np.int32],
     weights: NDArray[np.int32],
     bias: NDArray[np.int32] | None,
+    groups: Sequence[tuple[int, ...]],
 ) -> Profile:
     """The same points with the levels of another channel: addresses in registers differ from channel to channel.
 
@@ -104,9 +104,9 @@ def recalibrated(
         factors: (n, k) as in `profile`; so are the others.
         weights: (n, k)
         bias: (n,)
+        groups: as in `profile`.
     """
-    columns = _columns(factors, weights, tuple(FEATURES))
-    sums = np.cumsum(factors * weights, axis=1, dtype=np.int32)[:, -1]
+    columns, sums = _columns(factors, weights, groups)
     last = bits(np.ascontiguousarray(sums if bias is None else sums + bias))
 
     def moved(point: Point, column: NDArray[np.uint8]) -> Point:
@@ -120,12 +120,17 @@ def recalibrated(
 
 
 def _columns(
-    factors: NDArray[np.int32], weights: NDArray[np.int32], features: Sequence[str]
-) -> dict[str, NDArray[np.uint8]]:
-    """(n, k) bits of every feature at every step."""
-    sums = np.ascontiguousarray(np.cumsum(factors * weights, axis=1, dtype=np.int32))
-    before = np.concatenate([np.zeros((len(sums), 1), np.int32), sums[:, :-1]], axis=1)
-    return {name: FEATURES[name](sums, before, np.ascontiguousarray(weights), factors) for name in features}
+    factors: NDArray[np.int32], weights: NDArray[np.int32], groups: Sequence[tuple[int, ...]]
+) -> tuple[dict[str, NDArray[np.uint8]], NDArray[np.int32]]:
+    """(n, steps) bits of every feature at every step, and the whole sums (n,)."""
+    products = factors * weights
+    added = np.stack([products[:, list(group)].sum(1, dtype=np.int32) for group in groups], axis=1)
+    after = np.ascontiguousarray(np.cumsum(added, axis=1, dtype=np.int32))
+    before = np.concatenate([np.zeros((len(after), 1), np.int32), after[:, :-1]], axis=1)
+    words = np.stack([loaded_word(weights[:, list(group)]) for group in groups], axis=1)
+    return {name: feature(after, before, words) for name, feature in FEATURES.items()}, np.ascontiguousarray(
+        after[:, -1]
+    )
 
 
 def _chosen(points: Sequence[Point]) -> tuple[Point, ...]:

@@ -78,7 +78,8 @@ def _silent(bench: Bench, layer: LayerResult, inputs: NDArray[np.int8], rng: np.
     # loads of weights are constant as well: their level is replaced by that of no weight in particular
     level = float(np.mean([values.mean() for values in constant_signal.values()]))
     constant_signal = {sample: np.full_like(values, level) for sample, values in constant_signal.items()}
-    chain = recover(noisy(constant_signal, sigma, rng), macs.factors(inputs, 0), layer.profile.steps, sigma, LOUD.beam)
+    traces, factors = noisy(constant_signal, sigma, rng), macs.factors(inputs, 0)
+    chain = recover(traces, factors, layer.profile.steps, sigma, LOUD.beam, bench.groups(macs))
     weights = constant(model, model.main.tensors[macs.weight_tensor])
     assert weights is not None
     return int((chain.weights == weights.ravel()[macs.weights[0]]).sum())

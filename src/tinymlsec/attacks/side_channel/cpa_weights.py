@@ -45,8 +45,8 @@ class CpaWeightsConfig(AttackConfig):
     """Paths that are kept while weights are guessed."""
     leakage: Literal["hamming_weight", "hamming_distance", "mixed"] = "hamming_weight"
     """What the probe sees."""
-    style: Literal["plain", "unrolled"] = "plain"
-    """Inner loops of the kernels; pairs of the DSP extension are not attacked yet."""
+    style: Literal["plain", "unrolled", "dsp"] = "plain"
+    """Inner loops of the kernels; with the DSP extension weights are guessed in pairs."""
 
 
 @attack(

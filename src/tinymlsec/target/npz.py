@@ -48,7 +48,7 @@ def read_npz(path: Path, names: frozenset[str]) -> Mapping[str, NDArray[np.gener
             arrays: dict[str, NDArray[np.generic]] = {}
             for name in sorted(names & members.keys()):
                 with archive.open(members[name]) as stream:
-                    arrays[name] = _read_array(stream, name, min(budget, MAX_ARRAY_BYTES))
+                    arrays[name] = read_array(stream, name, min(budget, MAX_ARRAY_BYTES))
                 budget -= arrays[name].nbytes
             return arrays
     except DataError:
@@ -62,8 +62,13 @@ def read_npz(path: Path, names: frozenset[str]) -> Mapping[str, NDArray[np.gener
         ) from error
 
 
-def _read_array(stream: IO[bytes], name: str, limit: int) -> NDArray[np.generic]:
-    shape, fortran, dtype = _read_header(stream, name)
+def read_array(stream: IO[bytes], name: str, limit: int) -> NDArray[np.generic]:
+    """One array of at most `limit` bytes, as `numpy.save` writes it.
+
+    Raises:
+        DataError: too large, truncated, damaged, or holding Python objects.
+    """
+    shape, fortran, dtype = read_header(stream, name)
     if dtype.hasobject:
         raise DataError(
             f"array {name} holds Python objects (a pickle)",
@@ -93,8 +98,12 @@ def _read_array(stream: IO[bytes], name: str, limit: int) -> NDArray[np.generic]
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 
 
-def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type of an array; no more than the longest header is unpacked."""
+def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of an array; no more than the longest header is unpacked.
+
+    Raises:
+        DataError: not such a header.
+    """
     try:
         version = npy.read_magic(stream)
         field = stream.read(2 if version == (1, 0) else 4)

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from emulate.foreign.foreign_builds import build, digits, interpreter_answers, interpreter_header, model_file, network
 from emulate.foreign.foreign_texts import GADGET, broken, gadget
+from tinymlsec.cli import main
 from tinymlsec.emulate.foreign.description import description_of
 from tinymlsec.emulate.foreign.examination_json import data_of
 from tinymlsec.emulate.foreign.examination_text import lines_of
@@ -21,6 +22,7 @@ from tinymlsec.emulate.foreign.examine import Examination, Question, examine, pa
 from tinymlsec.emulate.foreign.first_run import Limits
 from tinymlsec.emulate.foreign.session import Session
 from tinymlsec.emulate.foreign.suggest import FILL_IN
+from tinymlsec.errors import CapabilityMissing
 from tinymlsec.target.firmware import load_image
 from tinymlsec.target.firmware.write import write_bin, write_hex, write_uf2
 from tinymlsec.target.oracle import runtime_available
@@ -31,6 +33,22 @@ LAYERS = ["RESHAPE", "FULLY_CONNECTED", "FULLY_CONNECTED"]
 def doctor(*arguments: str | Path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tinymlsec", "doctor", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=os.environ)
+
+
+class Told(NamedTuple):
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def told_in_process(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Told:
+    """The same without a process of its own, which is quicker."""
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", *map(str, arguments)])
+    out = capsys.readouterr()
+    return Told(int(ended.value.code or 0), out.out, out.err)
 
 
 def check_interpreter(found: Examination) -> None:
@@ -229,16 +247,18 @@ def _toml(data: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def test_an_inference_that_fails_is_a_finding(broken_elfs: dict[str, Path], tmp_path: Path) -> None:
+def test_an_inference_that_fails_is_a_finding(
+    broken_elfs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     elf = broken_elfs["cortex-m4"]
     for function, words in (("writes_flash", "write to read-only memory"), ("never_returns", "did not get there")):
         config = _toml(broken(function=function), tmp_path / f"{function}.toml")
-        told = doctor("--firmware", elf, "--firmware-config", config)
+        told = told_in_process(capsys, "--firmware", elf, "--firmware-config", config)
         assert told.returncode == 1, told.stderr
         assert words in told.stdout
         assert "broken.cpp:" in told.stdout
     config = _toml(broken(boot={"until": "never_returns", "instructions": 50_000}), tmp_path / "boot.toml")
-    told = doctor("--firmware", elf, "--firmware-config", config)
+    told = told_in_process(capsys, "--firmware", elf, "--firmware-config", config)
     assert told.returncode == 1
     assert "does not start" in told.stdout
 
@@ -254,16 +274,17 @@ def test_an_inference_that_fails_is_a_finding(broken_elfs: dict[str, Path], tmp_
     ],
 )
 def test_a_description_that_does_not_fit_is_bad_input(
-    gadget_elf: Path, tmp_path: Path, changes: dict[str, Any], words: str
+    gadget_elf: Path, tmp_path: Path, changes: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = doctor("--firmware", gadget_elf, "--firmware-config", _toml(gadget(**changes), tmp_path / "bad.toml"))
+    config = _toml(gadget(**changes), tmp_path / "bad.toml")
+    told = told_in_process(capsys, "--firmware", gadget_elf, "--firmware-config", config)
     assert told.returncode == 2
     assert words in told.stderr
     assert "Traceback" not in told.stderr
     assert told.stdout == ""
 
 
-def test_bad_input(gadget_elf: Path, tmp_path: Path) -> None:
+def test_bad_input(gadget_elf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "gadget.toml"
     config.write_text(GADGET)
     x86 = tmp_path / "x86.elf"
@@ -295,10 +316,33 @@ def test_bad_input(gadget_elf: Path, tmp_path: Path) -> None:
         (["--core", "cortex-m4"], "--firmware only"),
     ]
     for arguments, words in cases:
-        told = doctor(*arguments)
+        told = told_in_process(capsys, *arguments)
         assert told.returncode == 2, (arguments, told.stdout, told.stderr)
         assert words.lower() in told.stderr.lower(), (arguments, told.stderr)
         assert "Traceback" not in told.stderr
+
+
+def test_without_an_emulator(
+    stripped_interpreter_elf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is found without running is told all the same; an inference that cannot be run is exit 3."""
+
+    def missing() -> list[str]:
+        raise CapabilityMissing("firmware cannot be emulated", next_step='pip install "tinymlsec[firmware]"')
+
+    monkeypatch.setattr("tinymlsec.emulate.machine_link.command", missing)
+    told = told_in_process(capsys, "--firmware", stripped_interpreter_elf)
+    assert told.returncode == 0
+    assert "RESHAPE, FULLY_CONNECTED x 2" in told.stdout
+    assert "none: firmware cannot be emulated" in told.stdout
+    config = tmp_path / "gadget.toml"
+    config.write_text(
+        'core = "cortex-m4"\nboot = { start = "none" }\ninference = { function = 0x0800060c }\n'
+        "input = { at = 0x20000080, bytes = 4 }\noutput = { at = 0x20000080, bytes = 4 }\n"
+    )
+    told = told_in_process(capsys, "--firmware", stripped_interpreter_elf, "--firmware-config", config)
+    assert told.returncode == 3
+    assert "tinymlsec[firmware]" in told.stderr
 
 
 def test_time_is_bounded(broken_elfs: dict[str, Path]) -> None:

@@ -151,19 +151,26 @@ MALFORMED: dict[str, Bad] = {
     "hex: checksum": Bad(
         hex_lines(lambda x: x.__setitem__(2, x[2][:-2] + "00")), "line 3: a checksum is wrong", "00"
     ),
-    "hex: digits": Bad(hex_lines(lambda x: x.__setitem__(4, x[4][:9] + "xy" + x[4][11:])), "line 5: a record has", "xy"),  # noqa: E501
+    "hex: digits": Bad(
+        hex_lines(lambda x: x.__setitem__(4, x[4][:9] + "xy" + x[4][11:])), "line 5: a record has", "xy"
+    ),
     "hex: odd digits": Bad(hex_lines(lambda x: x.__setitem__(1, x[1] + "0")), "line 2: a record has", ":10"),
     "hex: length": Bad(hex_lines(lambda x: x.__setitem__(1, x[1][:-2])), "line 2: a record has the wrong length", "15"),
     "hex: no record": Bad(hex_lines(lambda x: x.insert(3, "# comment")), "line 4: a line is no record", "# comment"),
     "hex: type": Bad(hex_lines(lambda x: x.insert(1, record(0, 6, b"ab"))), "line 2: the type of a record", "06"),
-    "hex: address record": Bad(hex_lines(lambda x: x.insert(1, record(0, 4, b"a"))), "line 2: a record has the", "1 byte"),  # noqa: E501
-    "hex: end record with data": Bad(hex_lines(lambda x: x.insert(1, record(0, 1, b"a"))), "line 2: a record", "1 byte"),  # noqa: E501
+    "hex: address record": Bad(
+        hex_lines(lambda x: x.insert(1, record(0, 4, b"a"))), "line 2: a record has the", "1 byte"
+    ),
+    "hex: end record with data": Bad(
+        hex_lines(lambda x: x.insert(1, record(0, 1, b"a"))), "line 2: a record", "1 byte"
+    ),
     "hex: overlap": Bad(hex_lines(lambda x: x.insert(5, x[2])), "two records overlap", "line 3) and"),
     "hex: no end": Bad(hex_lines(lambda x: x.pop()), "truncated", "no end record"),
     "hex: more behind the end": Bad(hex_lines(lambda x: x.append(x[0])), "more behind the end", ":02000004"),
     "hex: no data": Bad(lambda: b":00000001FF\n", "holds no data", "no record"),
     "hex: wraps in its segment": Bad(
-        lambda: f"{record(0, 2, b'12')}\n{record(0xFFFE, 0, b'abcd')}\n:00000001FF".encode(), "line 2: a record wraps", ""  # noqa: E501
+        lambda: f"{record(0, 2, b'12')}\n{record(0xFFFE, 0, b'abcd')}\n:00000001FF".encode(),
+        "line 2: a record wraps", "",
     ),
     "hex: behind the last address": Bad(
         lambda: f"{record(0, 4, bytes([255, 255]))}\n{record(0xFFFE, 0, b'abcd')}\n:00000001FF".encode(),
@@ -176,7 +183,9 @@ MALFORMED: dict[str, Bad] = {
     "uf2: first magic of a later block": Bad(uf2(2, 0, 7), "block 2 of the UF2 file has a wrong magic", "0x00000007"),
     "uf2: last magic": Bad(uf2(0, 508, 0), "block 0 of the UF2 file has a wrong magic", "0x00000000"),
     "uf2: payload": Bad(uf2(1, 16, 477), "block 1 of the UF2 file has a wrong payload", "477"),
-    "uf2: payload runs into the checksum": Bad(checksum(460, b""), "block 1 of the UF2 file has a wrong payload", "460"),  # noqa: E501
+    "uf2: payload runs into the checksum": Bad(
+        checksum(460, b""), "block 1 of the UF2 file has a wrong payload", "460"
+    ),
     "uf2: checksum": Bad(checksum(256, bytes(16)), "checksum of 0x08000100 to 0x08000200 in the UF2 file is wrong", ""),
     "uf2: no payload": Bad(uf2(1, 16, 0), "block 1 of the UF2 file has a wrong payload", "0 bytes"),
     "uf2: number": Bad(uf2(1, 20, 3), "block 1 of the UF2 file has a wrong number", "3"),
@@ -191,15 +200,21 @@ MALFORMED: dict[str, Bad] = {
         lambda: write_uf2(image(), "RP2040"), "nothing for SAMD51", "RP2040", {"family": "SAMD51"}
     ),
     "uf2: files only": Bad(
-        lambda: b"".join(write_uf2(image())[i : i + 8] + struct.pack("<I", 0x1000) + write_uf2(image())[i + 12 : i + 512]  # noqa: E501
-                         for i in range(0, 1536, 512)), "holds no firmware", "3 blocks of files"
+        lambda: b"".join(
+            write_uf2(image())[i : i + 8] + struct.pack("<I", 0x1000) + write_uf2(image())[i + 12 : i + 512]
+            for i in range(0, 1536, 512)
+        ),
+        "holds no firmware", "3 blocks of files",
     ),
-    "raw: text": Bad(lambda: b"hello world, this is no firmware\n" * 9, "address of the raw image is missing", "no vector"),  # noqa: E501
+    "raw: text": Bad(
+        lambda: b"hello world, this is no firmware\n" * 9, "address of the raw image is missing", "no vector"
+    ),
     "raw: model": Bad(lambda: b"\x1c\0\0\0TFL3" + bytes(100), "no firmware image", "a model file"),
     "raw: zip": Bad(lambda: b"PK\x03\x04" + bytes(100), "no firmware image", "zip"),
     "raw: RISC-V": Bad(lambda: bytes(64), "address of the raw image is missing", "RISC-V", {"machine": "riscv32"}),
     "raw: stack is no RAM": Bad(
-        lambda: struct.pack("<4I", 0x5000_0000, CODE | 1, CODE | 1, CODE | 1) + bytes(512), "address of the raw", "no vector"  # noqa: E501
+        lambda: struct.pack("<4I", 0x5000_0000, CODE | 1, CODE | 1, CODE | 1) + bytes(512),
+        "address of the raw", "no vector",
     ),
     "raw: wraps": Bad(lambda: bytes(64), "behind the last address", "0xfffffff0", {"base": 0xFFFFFFF0}),
     "raw: address": Bad(lambda: bytes(64), "base address is no address", "0x100000000", {"base": 1 << 32}),

@@ -12,6 +12,7 @@ FLASH, RAM = 0x0800_0000, 0x2000_0000
 CODE = FLASH + 0x100
 VECTORS = struct.pack("<16I", RAM + 0x4000, CODE | 1, *[CODE + 0x21] * 14)
 ALLOC, WRITE, EXEC = 2, 1, 4
+BUILD_ID = bytes.fromhex("0123456789abcdef")
 
 
 def arm_elf() -> Elf:
@@ -28,7 +29,7 @@ def arm_elf() -> Elf:
             Sec(".text", flags=ALLOC | EXEC, addr=CODE, size=256),
             Sec(".data", flags=ALLOC | WRITE, addr=RAM, size=16),
             Sec(".bss", kind=NOBITS, flags=ALLOC | WRITE, addr=RAM + 16, size=0x400),
-            Sec(".note.gnu.build-id", struct.pack("<III4s", 4, 8, 3, b"GNU\0") + b"\x01\x23\x45\x67\x89\xab\xcd\xef", NOTE),  # noqa: E501
+            Sec(".note.gnu.build-id", struct.pack("<III4s", 4, 8, 3, b"GNU\0") + BUILD_ID, NOTE),
             Sec(".comment", b"GCC: (hand made) 1.0\0GCC: (hand made) 1.0\0"),
             Sec(".debug_line", line_table(CODE, [(0, 10), (4, 11), (8, 0), (12, 14)], 32, "main.c")),
         ],

@@ -136,7 +136,7 @@ def objection(words: Sequence[int], code: Spans) -> str:
 
 
 _CHECKED = frozenset((1, 2, 3, 11, 14, 15))
-"""Reset, NMI, HardFault, SVCall, PendSV, SysTick: in every Cortex-M. Others may hold vendors' checksums and pointers."""  # noqa: E501
+"""Reset, NMI, HardFault, SVCall, PendSV, SysTick: in every Cortex-M. Others may hold a vendor's checksum or pointer."""
 
 
 def _length(words: Sequence[int]) -> int:

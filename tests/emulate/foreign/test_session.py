@@ -16,7 +16,7 @@ from tinymlsec.emulate.foreign.description import DescriptionError, description_
 from tinymlsec.emulate.foreign.examine import Question, examine, parsed
 from tinymlsec.emulate.foreign.outcome import FirmwareRunError
 from tinymlsec.emulate.foreign.session import Session
-from tinymlsec.errors import DataError
+from tinymlsec.errors import DataError, MachineError
 from tinymlsec.target.firmware import load_image
 from tinymlsec.target.firmware.write import write_bin, write_hex, write_uf2
 
@@ -226,6 +226,63 @@ def test_the_suggestion_for_a_stripped_interpreter_works(stripped_interpreter_el
     found = examine(Question(stripped_interpreter_elf))
     with Session.open(stripped_interpreter_elf, parsed(found.suggestion)) as session:
         assert np.array_equal(session.infer(X), interpreter_answers(network(), X))
+
+
+def test_each_layer_is_a_window(stripped_interpreter_elf: Path) -> None:
+    """Without symbols: every layer is entered, run alone, and computes what it computes in the whole."""
+    found = examine(Question(stripped_interpreter_elf))
+    assert found.run is not None
+    with Session.open(stripped_interpreter_elf, parsed(found.suggestion)) as session:
+        layers = session.layers()
+        assert layers == found.run.windows
+        flat = layers[0].outputs[0]
+        assert flat is not None
+        for layer in layers:
+            window = session.enter(layer, X[:1])
+            assert session.machine.registers()[-1] == layer.invoke
+            made = session.machine.run(window, probe=Probe(registers=True))
+            assert made.end is RunEnd.DONE
+            assert len(made.records) == made.instructions > 100
+            assert session.machine.read(flat.address, flat.bytes) == X[:1].tobytes()
+        last = layers[-1].outputs[0]
+        assert last is not None
+        read = np.frombuffer(session.machine.read(last.address, last.bytes), np.int8)
+        assert np.array_equal(read, interpreter_answers(network(), X[:1])[0])
+
+
+def test_a_campaign_on_one_layer(stripped_interpreter_elf: Path) -> None:
+    """The last layer alone, from a snapshot, with other inputs each time: outputs and records of each."""
+    with Session.open(
+        stripped_interpreter_elf, parsed(examine(Question(stripped_interpreter_elf)).suggestion)
+    ) as session:
+        layer = session.layers()[2]
+        window = session.enter(layer, X[:1])
+        source, target = layer.inputs[0], layer.outputs[0]
+        assert source is not None
+        assert target is not None
+        hidden = np.random.default_rng(0).integers(-128, 128, (40, source.bytes)).astype(np.int8)
+        made = session.machine.campaign(
+            window, [(source.address, hidden.view(np.uint8))], take=("hw",), outputs=[(target.address, target.bytes)]
+        )
+        net = network()
+        total = (hidden.astype(np.int64) + 128) @ net.weights[1].astype(np.int64).T + net.bias[1]
+        order = np.argsort(total, axis=1, kind="stable")
+        outputs = made.outputs[0].view(np.int8)
+        assert len(np.unique(outputs, axis=0)) > 30
+        assert (np.diff(np.take_along_axis(outputs, order, axis=1).astype(int), axis=1) >= 0).all()
+        assert made.samples["hw"].shape[0] == 40
+
+
+def test_windows_by_name(gadget_elf: Path) -> None:
+    """Functions and addresses; a window that the inference does not come to is told."""
+    with opened(gadget_elf) as session:
+        dense = session.image.symbols_named("gadget::Model::dense")[0]
+        for call in (1, 2):
+            window = session.enter(f"{dense.name}#{call}", X[:1])
+            assert session.machine.registers()[-1] == dense.address
+            assert session.machine.run(window).end is RunEnd.DONE
+        with pytest.raises(MachineError, match="does not come to the window"):
+            session.enter(f"{dense.name}#3", X[:1])
 
 
 def test_start_up_that_never_gets_there(broken_elfs: dict[str, Path]) -> None:

@@ -20,10 +20,14 @@ from tinymlsec.emulate.contract import Behavior, Fault, Probe, RunResult, Window
 from tinymlsec.emulate.foreign.bench import BenchReport
 from tinymlsec.emulate.foreign.buffers import rows, settled, values, with_scratch
 from tinymlsec.emulate.foreign.description import Description, DescriptionError
+from tinymlsec.emulate.foreign.finder.layers import LayerWindow
+from tinymlsec.emulate.foreign.layer_windows import entered, layer_named, layers_of
 from tinymlsec.emulate.foreign.outcome import Ending, FirmwareRunError, ending_of
 from tinymlsec.emulate.foreign.plan import Plan, plan
 from tinymlsec.emulate.foreign.starting import starting_point, top_of_stack
 from tinymlsec.emulate.foreign.stubs import with_stubs
+from tinymlsec.emulate.windows import named as window_named
+from tinymlsec.errors import DataError
 
 if TYPE_CHECKING:
     from tinymlsec.emulate.machine import Machine
@@ -234,12 +238,41 @@ class Session:
             DataError: inputs of another type or size, or more than one.
             MachineError: the worker process died or hung.
         """
+        return self._run(self._one(x), probe, fault)
+
+    def _one(self, x: NDArray[np.generic]) -> bytes:
         inputs = rows(x, self.plan.input)
         if len(inputs) != 1:
-            from tinymlsec.errors import DataError
-
             raise DataError("one input at a time", found=f"{len(inputs)}", expected="an array of shape (1, ...)")
-        return self._run(inputs[0].tobytes(), probe, fault)
+        return bytes(inputs[0])
+
+    # ---- parts of an inference
+
+    def layers(self) -> tuple[LayerWindow, ...]:
+        """One window for each layer of an interpreter's model, as its tables say once the firmware is ready.
+
+        None where no model, table of kernels or table of tensors is found; nothing has confirmed them by running.
+        """
+        self.machine.restore(self.snapshot)
+        return layers_of(self.image, self.plan.core, self.memory, self.machine.read)
+
+    def enter(self, window: LayerWindow | str, x: NDArray[np.generic]) -> Window:
+        """Runs an inference up to a window and stays there: what is returned runs the window, and can do so again and
+        again from a snapshot of the machine.
+
+        Args:
+            window: a layer, or a name such as ``symbol#2`` or ``pc:0x8001000-0x8001080#3``.
+            x: (1, ...) of the declared type.
+
+        Raises:
+            DataError: inputs of another type or size, or more than one.
+            UsageError: no such window.
+            MachineError: the inference does not come to it, or the worker process died or hung.
+        """
+        named = window_named(window, self.machine) if isinstance(window, str) else layer_named(window)
+        self.machine.restore(self.snapshot)
+        self.machine.write(self.input_address, self._one(x))
+        return entered(self.machine, self.window, named, self.seconds[1])
 
     def _run(self, data: bytes, probe: Probe | None, fault: Fault | None) -> Inference:
         self.machine.restore(self.snapshot)

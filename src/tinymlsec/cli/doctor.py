@@ -91,18 +91,14 @@ def _firmware(
 
 
 def _examined(question: Question, quiet: bool) -> Examination:
+    import time
+
     from tinymlsec.cli.terminal import progress_bar
     from tinymlsec.emulate.foreign.examine import examine
 
+    began, limit = time.monotonic(), int(question.limits.seconds)
     with progress_bar(quiet=quiet) as show:
-        steps = 0
-
-        def tell(what: str) -> None:
-            nonlocal steps
-            steps += 1
-            show(steps, steps + 1, what)
-
-        return examine(question, tell)
+        return examine(question, lambda what: show(min(int(time.monotonic() - began), limit), limit, what))
 
 
 def _print(found: Examination, output: str) -> None:
@@ -122,7 +118,7 @@ def _print(found: Examination, output: str) -> None:
         say(plain(line, 2000))
     if found.suggestion:
         say("\na target description to start from:\n")
-        say("\n".join(plain(line, 2000) for line in found.suggestion.splitlines()))
+        typer.echo("\n".join(plain(line, 2000) for line in found.suggestion.splitlines()))  # as it is, not wrapped
 
 
 def _address(text: str | None) -> int | None:

@@ -91,12 +91,14 @@ def _buffers(findings: Findings) -> list[str]:
     lines: list[str] = []
     for role in ("input", "output"):
         port = port_of(findings, role)
-        if port is None:
+        if port is None or findings.blob is None:
             lines += [f"[{role}]", f'at = "{FILL_IN}"', "bytes = 1  # its size", 'type = "int8"', ""]
             continue
         address, size, kind = port
         at = f"at = 0x{address:08x}" if address else f'at = "{FILL_IN}"'
-        lines += [f"[{role}]", at, f"bytes = {size}", f"type = {_text(kind)}", ""]
+        count = len(findings.blob.model.main.inputs if role == "input" else findings.blob.model.main.outputs)
+        more = f"  # the first of {count} {role}s of the model" if count > 1 else ""
+        lines += [f"[{role}]{more}", at, f"bytes = {size}", f"type = {_text(kind)}", ""]
     return lines[:-1]
 
 

@@ -14,10 +14,11 @@ pytest.importorskip("capstone", reason="needs tinymlsec[firmware]")
 
 from emulate.machine.small_firmware import MEMORY, build, zoo
 from tinymlsec.attacks.side_channel._timing_flow import Follower, Kind, follow
+from tinymlsec.emulate.codegen.style import Style
 from tinymlsec.emulate.contract import FAILED, Probe, RunEnd
 from tinymlsec.emulate.cores import CORES
 from tinymlsec.emulate.machine import Machine
-from tinymlsec.emulate.twin import Style, Twin, build_twin
+from tinymlsec.emulate.twin import Twin, build_twin
 from tinymlsec.examples import digits_model
 
 EVERYTHING = Probe(registers=True, bus=True, values=True, addresses=True)

@@ -42,13 +42,21 @@ typedef struct {
     uint64_t first, count; /* number of the first instruction that did it, and how often */
     uint32_t address;
     int32_t layer;
-    uint32_t place, spare;
+    uint32_t place;
+    uint32_t low, high; /* of addresses, those that were accessed */
+    uint32_t spare;
 } tms_site;
 
 typedef struct {
     uint32_t base, size;
     uint8_t *bytes; /* 1: depends on the inputs */
 } tms_shadow;
+
+/* What a layer leaves behind. */
+typedef struct {
+    uint32_t address, size;
+    int32_t layer;
+} tms_left;
 
 typedef struct {
     uint64_t state; /* registers that depend on the inputs */
@@ -62,11 +70,15 @@ typedef struct {
     int32_t layer;
     uint32_t left; /* instructions of an IT block still to come */
     uint64_t block;
+    const tms_left *results;
+    uint32_t result_count;
+    uint32_t apart; /* with other inputs this layer may have gone elsewhere */
     tms_site *sites; /* (SITES), by hash */
     uint8_t *out;    /* per record: whether its result depends on the inputs; NULL for none */
 } tms_flows;
 
-static void note(tms_flows *f, uint32_t address, uint32_t place) {
+static void note(tms_flows *f, uint32_t address, uint32_t place, uint32_t data) {
+    if (place == BRANCHES) f->apart = 1;
     uint32_t at = (address * 2654435761u ^ (uint32_t)f->layer * 40503u ^ place * 97u) % SITES;
     for (;; at = (at + 1) % SITES) {
         tms_site *s = f->sites + at;
@@ -74,9 +86,12 @@ static void note(tms_flows *f, uint32_t address, uint32_t place) {
             if (f->site_count + 1 >= SITES) return;
             f->site_count++;
             s->first = f->n, s->address = address, s->layer = f->layer, s->place = place;
+            s->low = s->high = data;
         }
         if (s->address == address && s->layer == f->layer && s->place == place) {
             s->count++;
+            if (data < s->low) s->low = data;
+            if (data > s->high) s->high = data;
             return;
         }
     }
@@ -104,7 +119,7 @@ static int load(tms_flows *f, const tms_flow *e, uint32_t pc, uint32_t address, 
         const uint8_t *bytes = shadow_at(f, address + k * e->width, e->width);
         int depends = always || (bytes && any(bytes, e->width));
         seen |= depends;
-        if (e->words[k] == COUNTER && depends) note(f, pc, BRANCHES);
+        if (e->words[k] == COUNTER && depends) note(f, pc, BRANCHES, 0);
         else if (e->words[k] != NO_REGISTER && e->words[k] != COUNTER) put(f, UINT64_C(1) << e->words[k], depends);
     }
     return seen;
@@ -129,14 +144,14 @@ static void might_have_run(tms_flows *f, const tms_flow *e, uint32_t pc) {
             if (e->words[k] < 64 && e->words[k] != COUNTER) f->state |= UINT64_C(1) << e->words[k];
         }
     }
-    if (e->kind & STORES) note(f, pc, HIDDEN_STORE);
+    if (e->kind & STORES) note(f, pc, HIDDEN_STORE, 0);
 }
 
 static int ran(tms_flows *f, const tms_flow *e, const tms_record *r, int conditional, int inside) {
     int depends = (f->state & e->reads) != 0, address = (f->state & e->base) != 0;
-    if ((e->kind & CHOOSES) && depends) note(f, r->pc, BRANCHES);
-    if ((e->kind & OPERANDS) && depends) note(f, r->pc, VARIES);
-    if (address) note(f, r->pc, e->kind & STORES ? STORE_ADDRESS : LOAD_ADDRESS);
+    if ((e->kind & CHOOSES) && depends) note(f, r->pc, BRANCHES, 0);
+    if ((e->kind & OPERANDS) && depends) note(f, r->pc, VARIES, 0);
+    if (address) note(f, r->pc, e->kind & STORES ? STORE_ADDRESS : LOAD_ADDRESS, r->address);
     if (e->kind & (LOADS | STORES)) {
         if (conditional) f->state |= e->partly; /* a base that is written back */
         put(f, e->writes, conditional);         /* the status of a store-exclusive */
@@ -150,6 +165,17 @@ static int ran(tms_flows *f, const tms_flow *e, const tms_record *r, int conditi
     return depends;
 }
 
+/* Another layer begins. Where the one before may have gone elsewhere, it may have left anything in its results. */
+static void enter(tms_flows *f, int32_t layer) {
+    for (uint32_t k = 0; f->apart && k < f->result_count; k++) {
+        const tms_left *left = f->results + k;
+        uint8_t *bytes = left->layer == f->layer ? shadow_at(f, left->address, left->size) : NULL;
+        if (bytes) memset(bytes, 1, left->size);
+    }
+    f->apart = 0;
+    f->layer = layer;
+}
+
 /* Follows records; how many, which is fewer than all where an instruction is not in the table yet. */
 uint64_t tms_flows_run(tms_flows *f, const tms_record *records, uint64_t count) {
     for (uint64_t k = 0; k < count; k++, f->n++) {
@@ -158,13 +184,13 @@ uint64_t tms_flows_run(tms_flows *f, const tms_record *records, uint64_t count) 
         if (half >= f->code_halves || f->index[half] < 0) return k;
         const tms_flow *e = f->table + f->index[half];
         int inside = f->left > 0, conditional = inside && (f->state & f->block), depends = 0;
-        if (e->layer != LAYER_STAYS) f->layer = e->layer;
+        if (e->layer != LAYER_STAYS && e->layer != f->layer) enter(f, e->layer);
         if (inside) f->left--;
         if (conditional && (e->kind & CHOOSES || (e->writes >> COUNTER & 1))) {
-            note(f, r->pc, BRANCHES); /* from here on it is followed where this run goes */
+            note(f, r->pc, BRANCHES, 0); /* from here on it is followed where this run goes */
             conditional = 0;
         }
-        if (conditional) note(f, r->pc, CONDITIONAL);
+        if (conditional) note(f, r->pc, CONDITIONAL, 0);
         if (e->kind & BLOCK) {
             f->left = e->count;
             f->block = e->reads;
@@ -184,4 +210,5 @@ void tms_flows_sizes(uint32_t *sizes) {
     sizes[1] = sizeof(tms_flow);
     sizes[2] = sizeof(tms_site);
     sizes[3] = sizeof(tms_flows);
+    sizes[4] = sizeof(tms_left);
 }

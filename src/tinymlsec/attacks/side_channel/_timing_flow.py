@@ -71,6 +71,8 @@ class Place:
     """How often in the run."""
     first: int
     """Number of the instruction at which it did so first."""
+    reach: tuple[int, int] = (0, 0)
+    """Of addresses that depend on the inputs: lowest and highest that this run accessed."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class _Entry(ctypes.Structure):
 class _Site(ctypes.Structure):
     _fields_ = (
         ("first", ctypes.c_uint64), ("count", ctypes.c_uint64), ("address", ctypes.c_uint32),
-        ("layer", ctypes.c_int32), ("place", ctypes.c_uint32), ("spare", ctypes.c_uint32),
+        ("layer", ctypes.c_int32), ("place", ctypes.c_uint32), ("low", ctypes.c_uint32),
+        ("high", ctypes.c_uint32), ("spare", ctypes.c_uint32),
     )  # fmt: skip
 
 
@@ -107,13 +110,18 @@ class _Shadow(ctypes.Structure):
     _fields_ = (("base", ctypes.c_uint32), ("size", ctypes.c_uint32), ("bytes", ctypes.c_void_p))
 
 
+class _Left(ctypes.Structure):
+    _fields_ = (("address", ctypes.c_uint32), ("size", ctypes.c_uint32), ("layer", ctypes.c_int32))
+
+
 class _State(ctypes.Structure):
     _fields_ = (
         ("state", ctypes.c_uint64), ("flags", ctypes.c_uint64), ("n", ctypes.c_uint64), ("code_base", ctypes.c_uint32),
         ("code_halves", ctypes.c_uint32), ("index", ctypes.c_void_p), ("table", ctypes.c_void_p),
         ("shadows", _Shadow * 24), ("shadow_count", ctypes.c_uint32), ("site_count", ctypes.c_uint32),
-        ("layer", ctypes.c_int32), ("left", ctypes.c_uint32), ("block", ctypes.c_uint64), ("sites", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
+        ("layer", ctypes.c_int32), ("left", ctypes.c_uint32), ("block", ctypes.c_uint64),
+        ("results", ctypes.c_void_p), ("result_count", ctypes.c_uint32), ("apart", ctypes.c_uint32),
+        ("sites", ctypes.c_void_p), ("out", ctypes.c_void_p),
     )  # fmt: skip
 
 
@@ -124,9 +132,9 @@ def _library() -> Any:
     text = Path(__file__).with_name("_timing_flow.c").read_text(encoding="ascii")
     library = ctypes.CDLL(str(build_host_library({"timing_flow.c": text}, name="tms_flows")))
     library.tms_flows_run.restype = ctypes.c_uint64
-    sizes = (ctypes.c_uint32 * 4)()
+    sizes = (ctypes.c_uint32 * 5)()
     library.tms_flows_sizes(sizes)
-    expected = [RECORD.itemsize, *(ctypes.sizeof(kind) for kind in (_Entry, _Site, _State))]
+    expected = [RECORD.itemsize, *(ctypes.sizeof(kind) for kind in (_Entry, _Site, _State, _Left))]
     if list(sizes) != expected:
         raise MachineError("the library that follows inputs was built for other structures", found=str(list(sizes)))
     return library
@@ -154,6 +162,9 @@ class Follower:
             index=self._index.ctypes.data, table=ctypes.addressof(self._table), layer=NO_LAYER,
             sites=ctypes.addressof(self._sites),
         )  # fmt: skip
+        results = _results(twin)
+        self._results = (_Left * max(1, len(results)))(*results)
+        self.state.results, self.state.result_count = ctypes.addressof(self._results), len(results)
         self.shadows: list[tuple[int, NDArray[np.uint8]]] = []
         for region in twin.memory.regions:
             if "w" in region.access:
@@ -213,10 +224,12 @@ class Follower:
     def places(self) -> tuple[Place, ...]:
         """What was noted so far, in the order of first times."""
         kinds = list(Kind)
+        sites = np.frombuffer(self._sites, np.dtype(_Site))  # type: ignore[call-overload]
         found = [
-            Place(site.address, site.layer, kinds[site.place], site.count, site.first)
-            for site in self._sites
-            if site.count
+            Place(
+                int(site["address"]), int(site["layer"]), kinds[site["place"]], int(site["count"]), int(site["first"])
+            )
+            for site in sites[sites["count"] > 0]
         ]
         return tuple(sorted(found, key=lambda place: (place.first, place.kind)))
 
@@ -251,6 +264,20 @@ def _layers(twin: Twin) -> dict[int, int]:
     if between is None:
         return found
     return dict.fromkeys(range(between.address, between.address + between.size, 2), NO_LAYER) | found
+
+
+def _results(twin: Twin) -> list[_Left]:
+    """What each layer leaves behind: its outputs, and variables that it may have assigned."""
+    symbols = twin.image.symbols
+    arena = symbols.get("tms_arena")
+    kept = [symbol for name, symbol in symbols.items() if _VARIABLE.fullmatch(name)]
+    found: list[_Left] = []
+    for layer in twin.program.layers:
+        found += [_Left(symbol.address, symbol.size, layer.index) for symbol in kept]
+        for span in layer.outputs:
+            if arena is not None and span.offset is not None:
+                found.append(_Left(arena.address + span.offset, span.bytes, layer.index))
+    return found
 
 
 def _code(twin: Twin) -> tuple[int, int]:

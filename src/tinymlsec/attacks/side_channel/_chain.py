@@ -24,6 +24,9 @@ FIRST_LOOK = 300
 """Traces, at least, on which all guesses are compared before the best are compared on all traces."""
 FIRST_SHARE = 3
 """And at least one of so many: with much noise few traces tell nothing."""
+FIRST_STEPS, AT_FIRST = 8, 8
+"""Steps in which so many times the paths are kept: as long as sums are short, their multiples by powers of two look
+alike, and around the larger ones many neighbors do."""
 HOPELESS = 60.0
 """Log-likelihood behind the best beyond which a path is given up: e^-60, if the templates are right."""
 BIASES = 2000
@@ -74,9 +77,9 @@ def recover(
     order = groups or [(k,) for k in range(factors.shape[1])]
     paths = [_Path(0.0, np.zeros(len(factors), np.int32), ())]
     blind: NDArray[np.bool_] = (factors == 0).all(axis=0)
-    for group, points in zip(order, steps, strict=True):
+    for number, (group, points) in enumerate(zip(order, steps, strict=True)):
         step = _Step(np.ascontiguousarray(factors[:, list(group)]), traces, points, sigma)
-        paths = _extended(paths, step, beam)
+        paths = _extended(paths, step, beam * (AT_FIRST if number < FIRST_STEPS else 1))
     best = paths[0]
     margin = paths[1].cost - best.cost if len(paths) > 1 else float("inf")
     weights = np.zeros(factors.shape[1], np.int32)

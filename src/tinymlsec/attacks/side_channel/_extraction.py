@@ -18,6 +18,8 @@ from tinymlsec.target.tflite.constant import constant
 if TYPE_CHECKING:
     from tinymlsec.target.tflite.graph import Model
 
+SHORT, MORE = 16, 4
+"""Sums of fewer products are looked at in so many times the pixels: they cost little, and their inputs are often zero."""
 LARGEST_BIAS = 1 << 17
 """Magnitude up to which biases are searched."""
 
@@ -122,7 +124,7 @@ def attack_channel(
     """
     macs = layer.macs
     levels = bench.levels(layer.profile, macs, channel, rng)
-    places = [macs.moved(pixel) for pixel in macs.pixels[: strength.pixels]]
+    places = [macs.moved(pixel) for pixel in macs.pixels[: strength.pixels * (MORE if macs.length < SHORT else 1)]]
     parts = [bench.traces(layer.profile, place, channel, activations) for place in places]
     signal = {sample: np.concatenate([part[sample] for part in parts]) for sample in parts[0]}
     factors = np.concatenate([place.factors(activations, channel) for place in places])

@@ -64,7 +64,7 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
     twin, leakage = target.twin(config.style), Leakage(config.leakage)
     streams = context.rng.spawn(4)
     positive, negative = controls(twin.core, leakage, config.style, streams[0])
-    codes = random_codes(streams[1], victim.space, config.traces)
+    codes = _inputs(target, config, streams[1])
     strength = Strength(config.traces, config.snr, config.beam, config.pixels)
 
     def ask(data: bytes, inputs: Codes) -> NDArray[np.generic]:
@@ -93,6 +93,19 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
         {"given": given, "layers": [_row(layer) for layer in layers], **facts},
         artifacts,
     )  # fmt: skip
+
+
+def _inputs(target: Target, config: CpaWeightsConfig, rng: np.random.Generator) -> Codes:
+    """What the device is fed: random codes; for a clone half of them from the user's data, where there is some.
+
+    Random inputs leave parts of the deeper layers dark that natural ones light up, and a clone has to answer those.
+    """
+    codes = random_codes(rng, target.require_victim().space, config.traces)
+    if config.clone and target.dataset is not None:
+        rows = rng.integers(0, target.dataset.n, config.traces // 2)
+        codes[: len(rows)] = target.dataset.x[rows]
+        rng.shuffle(codes)
+    return codes
 
 
 def _activations(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tinymlsec.target.tflite.graph import Model
 
 SHORT, MORE = 16, 4
-"""Sums of fewer products are looked at in so many times the pixels: they cost little, and their inputs are often zero."""
+"""Sums of fewer products are looked at in so many times the pixels: they cost little, and often meet zeros."""
 LARGEST_BIAS = 1 << 17
 """Magnitude up to which biases are searched."""
 

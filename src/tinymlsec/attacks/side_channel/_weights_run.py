@@ -53,7 +53,7 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
     Raises:
         CapabilityMissing: the model keeps state, or has no layer with int8 weights that can be attacked.
     """
-    model, victim = target.model, target.require_victim()
+    model = target.model
     assert model is not None
     if model.state_tensors:
         raise CapabilityMissing(

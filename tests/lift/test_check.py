@@ -16,7 +16,6 @@ from tinymlsec.capabilities import Capability  # noqa: E402
 from tinymlsec.errors import CapabilityMissing  # noqa: E402
 from tinymlsec.lift import coverage  # noqa: E402
 from tinymlsec.lift.check import RANDOM, check_exactness, probe_codes  # noqa: E402
-from tinymlsec.target.tflite.cut import cut_model  # noqa: E402
 from tinymlsec.lift.graph import LiftedGraph  # noqa: E402
 from tinymlsec.lift.lifted import lifted_for, require_lifted  # noqa: E402
 from tinymlsec.lift.ops import support_table  # noqa: E402
@@ -25,6 +24,7 @@ from tinymlsec.loading import Sources, load_target  # noqa: E402
 from tinymlsec.target.oracle import OraclePool, runtime_available  # noqa: E402
 from tinymlsec.target.space import input_space  # noqa: E402
 from tinymlsec.target.tflite.builder import GraphBuilder  # noqa: E402
+from tinymlsec.target.tflite.cut import cut_model  # noqa: E402
 from tinymlsec.target.tflite.reader import read_model  # noqa: E402
 
 needs_runtime = pytest.mark.skipif(not runtime_available()[0], reason=runtime_available()[1])

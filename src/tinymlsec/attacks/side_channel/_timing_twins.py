@@ -33,10 +33,15 @@ _SIGNED = f"""    int32_t scaled;
     }}
 """
 _CLAMP = "    return value < low ? low : value > high ? high : value;\n"
-_MASKED = """    int32_t below = (value - low) >> 31;
-    __asm__("" : "+r"(below)); /* so that no compiler makes a branch of it again */
+_MASKED = """    /* compilers make a branch of the sign of a difference, and of a mask: neither must be seen for what it is */
+    int32_t below = value - low;
+    __asm__("" : "+r"(below));
+    below >>= 31;
+    __asm__("" : "+r"(below));
     value = (low & below) | (value & ~below);
-    int32_t above = (high - value) >> 31;
+    int32_t above = high - value;
+    __asm__("" : "+r"(above));
+    above >>= 31;
     __asm__("" : "+r"(above));
     return (high & above) | (value & ~above);
 """

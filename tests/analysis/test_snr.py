@@ -77,12 +77,18 @@ def test_extremes_of_int16(engine: str) -> None:
 
 @needs_scalib
 def test_many_traces_of_one_class_do_not_run_over() -> None:
-    """32-bit sums of 32,767 run over after 65,538 traces of a class."""
+    """32-bit sums of 32,767 might run over after 65,536 traces of a class, and SCALib refuses to go on."""
     samples = np.full((140_000, 2), 32_700, np.int16)
     samples[::2, 1] = 32_600
     labels = np.zeros(140_000, np.int64)
     labels[:1000] = 1
-    assert whole(samples, labels, "scalib", 70_000).values[0] == pytest.approx(slow(samples, labels), abs=1e-9)
+    expected = pytest.approx(slow(samples, labels), abs=1e-9)
+    assert whole(samples, labels, "scalib", 70_000).values[0] == expected
+    narrow = Snr(12, engine="scalib", most=65_535)
+    narrow.update(samples[:65_535], labels[:65_535])
+    assert narrow.result().values[0] == pytest.approx(slow(samples[:65_535], labels[:65_535]), abs=1e-9)
+    with pytest.raises(TraceError, match=r"more traces than were said(?s:.)*65536(?s:.)*at most 65535"):
+        narrow.update(samples[:1], labels[:1])
 
 
 @pytest.mark.parametrize("engine", ENGINES)

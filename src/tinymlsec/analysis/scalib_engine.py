@@ -24,6 +24,8 @@ from tinymlsec.traces.traceset import TraceError
 Engine = Literal["auto", "scalib", "numpy"]
 Result = TypeVar("Result")
 TOP = 32767
+NARROW = 1 << 16
+"""Traces of which 32 bits with a sign hold the sum, whatever their values: 2^31 / 2^15."""
 HEADROOM = 4
 """How many times further than the first batch later ones may reach."""
 STEPS = 16

@@ -59,13 +59,16 @@ class Snr:
     Args:
         classes: labels are 0 to classes - 1, 2 to 65,536 of them; those that never come do not count.
         engine: `auto` takes SCALib where it is installed and the first batch fits its int16.
+        most: no more traces will come, where that is known: up to 65,535 SCALib adds up faster.
         memory: most bytes it may take.
     """
 
-    def __init__(self, classes: int, *, engine: scalib.Engine = "auto", memory: int = MEMORY) -> None:
+    def __init__(
+        self, classes: int, *, engine: scalib.Engine = "auto", most: int | None = None, memory: int = MEMORY
+    ) -> None:
         if not 2 <= classes <= 1 << 16:
             raise TraceError("classes of a signal-to-noise ratio", found=str(classes), expected="2 to 65,536")
-        self.classes, self.traces = classes, 0
+        self.classes, self.traces, self._most = classes, 0, most
         self._scalib, self._memory = scalib.chosen(engine), memory
         self._forced = engine == "scalib"
         self._constants = Constants()
@@ -90,6 +93,9 @@ class Snr:
         if by.dtype.kind not in "iu" or (by.size and (by.min() < 0 or by.max() >= self.classes)):
             found = f"type {by.dtype}" if by.dtype.kind not in "iu" else f"{by.min()} to {by.max()}"
             raise TraceError("labels of traces", found=found, expected=f"whole numbers 0 to {self.classes - 1}")
+        if self._most is not None and self.traces + len(samples) > self._most:
+            found = f"{self.traces + len(samples)}"
+            raise TraceError("more traces than were said to come", found=found, expected=f"at most {self._most}")
         if not len(samples):
             return
         if self._sums is None:
@@ -108,7 +114,8 @@ class Snr:
         scaling = scalib.scaling_for(samples) if self._scalib else None
         if scaling is None and self._forced:
             raise scalib.DoesNotFit("samples do not fit SCALib's int16", next_step="use engine='numpy'")
-        self._sums = _Sums(v, self.classes, samples) if scaling is None else _Scalib(self.classes, scaling)
+        wide = self._most is None or self._most >= scalib.NARROW
+        self._sums = _Sums(v, self.classes, samples) if scaling is None else _Scalib(self.classes, scaling, wide)
 
     def result(self) -> SnrResult:
         """The ratios of all traces so far; more may be added afterwards.
@@ -128,12 +135,12 @@ class Snr:
 
 
 class _Scalib:
-    """SCALib's sums, 64 bits wide: they cost no more here, and narrow ones run over without a word."""
+    """SCALib's sums, 64 bits wide unless 32 surely hold them: narrow ones that might not are refused midway."""
 
-    def __init__(self, classes: int, scaling: scalib.Scaling) -> None:
+    def __init__(self, classes: int, scaling: scalib.Scaling, wide: bool) -> None:
         from scalib.metrics import SNR
 
-        self._snr, self._scaling = SNR(classes, use_64bit=True), scaling
+        self._snr, self._scaling = SNR(classes, use_64bit=wide), scaling
         self.words = f"SCALib ({scaling.words})"
 
     def update(self, samples: NDArray[np.generic], labels: NDArray[np.integer[Any]], first: int) -> None:
@@ -202,7 +209,7 @@ def snr_of(
     Raises:
         TraceError: as `Snr` does.
     """
-    made = Snr(classes, engine=engine)
+    made = Snr(classes, engine=engine, most=(len(traces) if end is None else min(end, len(traces))) - start)
     try:
         for chunk in traces.chunks(start=start, end=end):
             made.update(chunk.samples, labels(chunk))

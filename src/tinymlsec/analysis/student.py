@@ -39,10 +39,21 @@ def quantile(probability: float, df: float) -> float:
     low, high = 0.0, 1.0
     while tail(high, df) > probability and high < 1e300:
         low, high = high, high * 2
+    value = (low + high) / 2
     for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if tail(middle, df) > probability else (low, middle)
-    return high
+        over = tail(value, df) - probability
+        low, high = (value, high) if over > 0 else (low, value)
+        step = value + over / _density(value, df) if high < 1e100 else math.inf
+        following = step if low < step < high else (low + high) / 2  # Newton's, where it stays within
+        if abs(following - value) <= 1e-14 * value:
+            return following
+        value = following
+    return value
+
+
+def _density(t: float, df: float) -> float:
+    log = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    return max(math.exp(log - (df + 1) / 2 * math.log1p(t * t / df)), 1e-300)
 
 
 def _beta(x: float, y: float, a: float, b: float) -> float:

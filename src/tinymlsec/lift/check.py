@@ -17,8 +17,8 @@ from tinymlsec.errors import OracleError
 from tinymlsec.exactness import Difference, Exactness
 from tinymlsec.lift.graph import LiftedGraph
 from tinymlsec.target.space import Codes, InputSpace
-from tinymlsec.target.tflite.graph import Model
 from tinymlsec.target.tflite.cut import cut_model
+from tinymlsec.target.tflite.graph import Model
 
 if TYPE_CHECKING:
     from tinymlsec.target.oracle import ModelHandle

@@ -28,6 +28,10 @@ NARROW = 1 << 16
 """Traces of which 32 bits with a sign hold the sum, whatever their values: 2^31 / 2^15."""
 HEADROOM = 4
 """How many times further than the first batch later ones may reach."""
+BLOCK = 1 << 16
+"""Values that are scaled at a time."""
+HEAD = 1024
+"""Traces that tell the spread of each sample."""
 STEPS = 16
 """Least standard deviation of a sample in steps of int16: then rounding adds at most 0.04 % to its variance."""
 
@@ -57,18 +61,27 @@ class Scaling:
             DoesNotFit: a value out of range, or no whole number where whole ones were expected.
             TraceError: a value that is no number.
         """
-        if rows.dtype == np.int16 and self == Scaling():
+        if self == Scaling() and rows.dtype.kind in "biu" and rows.dtype in (np.int16, np.int8, np.uint8, np.bool_):
             return np.asarray(rows, np.int16)
-        if rows.dtype.kind == "b" or rows.dtype in (np.int8, np.uint8):
-            return rows.astype(np.int16) if self == Scaling() else self._rounded(rows, first)
-        return self._rounded(rows, first)
+        out = np.empty(rows.shape, np.int16)
+        step = max(1, BLOCK // rows.shape[1])
+        work = np.empty((step, rows.shape[1]), np.result_type(rows.dtype, np.float32))
+        for top in range(0, len(rows), step):
+            self._block(rows[top : top + step], work, out[top : top + step], first + top)
+        return out
 
-    def _rounded(self, rows: NDArray[Any], first: int) -> NDArray[np.int16]:
-        shifted = (rows - self.offset) * self.factor
-        whole = np.rint(shifted)
-        if np.abs(whole).max(initial=0) <= TOP and (self.factor != 1 or bool((whole == shifted).all())):
-            return whole.astype(np.int16)
-        if not np.isfinite(whole).all():
+    def _block(self, rows: NDArray[Any], work: NDArray[Any], out: NDArray[np.int16], first: int) -> None:
+        """A few rows, which stay in the processor's cache meanwhile."""
+        made = np.subtract(rows, self.offset, out=work[: len(rows)])
+        if self.factor != 1:
+            made *= self.factor
+            np.rint(made, out=made)
+        low, high = made.min(), made.max()
+        if low >= -TOP and high <= TOP:
+            np.copyto(out, made, casting="unsafe")
+            if self.factor != 1 or np.array_equal(out, made):
+                return
+        if not np.isfinite(low) or not np.isfinite(high):
             refuse_infinite(rows, first, "samples")
         raise DoesNotFit(
             "samples do not fit the int16 that the first batch led to expect",
@@ -92,7 +105,7 @@ def scaling_for(rows: NDArray[np.generic]) -> Scaling | None:
     if whole and high - low <= TOP:
         return Scaling() if 2 * low >= -TOP and 2 * high <= TOP else Scaling(float(round((low + high) / 2)))
     factor = TOP / HEADROOM / max(high - low, 1e-300) * 2
-    deviation = rows.std(axis=0, dtype=np.float64) * factor
+    deviation = rows[:HEAD].std(axis=0, dtype=np.float64) * factor
     if len(rows) < 2 or not np.isfinite(factor) or ((deviation > 0) & (deviation < STEPS)).any():
         return None
     return Scaling((low + high) / 2, factor)

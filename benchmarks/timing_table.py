@@ -96,7 +96,7 @@ def cells(seen: Observation, seconds: float) -> str:
         return f"{seen.verdict.kind.value} | | | | | | | {seen.verdict.reason} | {seconds:.0f} |"
     layers = facts["layers"]
     constant = sum(layer["time"] == "constant" for layer in layers)
-    apart = sum(layer["cycles_apart"] for layer in layers)
+    low, high = (max(span) - min(span) for span in facts["latency_cycles"].values())
     bits = {m.label.split(",")[0]: m for m in seen.metrics if m.name == "bits_per_query"}
     parting = facts["first_divergence"]
     where = "they do not"
@@ -104,10 +104,11 @@ def cells(seen: Observation, seconds: float) -> str:
         where = f"`{parting['instruction']}` {parting['line']} ({parting['operator']}: {parting['operator_name']})"
     elif facts["proof"]["gap"] != "none":
         where = f"not seen; {facts['proof']['gap']}"
+    instructions = sum(layer["instructions"] for layer in layers)
+    told = f"{between(bits['about the input'])} | {between(bits['about the class'])}"
     return (
-        f"{seen.verdict.kind.value} | {facts['inputs']['compared']} | "
-        f"{sum(layer['instructions'] for layer in layers):,} | {constant} of {len(layers)} | {apart:,.0f} | "
-        f"{between(bits['about the input'])} | {between(bits['about the class'])} | {where} | {seconds:.0f} |"
+        f"{seen.verdict.kind.value} | {facts['inputs']['compared']} | {instructions:,} | {constant} of {len(layers)} | "
+        f"{low:,.0f} to {high:,.0f} | {told} | {where} | {seconds:.0f} |"
     )
 
 

@@ -178,7 +178,7 @@ def test_counts_are_those_of_the_whole_inference() -> None:
 
 
 def test_a_proof_that_does_not_hold_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = (frozenset[int](), frozenset[int]())
+    nothing = (frozenset[int](),) * 3
     monkeypatch.setattr("tinymlsec.attacks.side_channel._timing_examine.watched_layers", lambda *_: nothing)
     twin, rng = target_of(softmax()).twin(), np.random.default_rng(2)
     with twin.start() as started, pytest.raises(MachineError, match="proved to take one path"):

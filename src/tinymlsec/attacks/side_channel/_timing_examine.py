@@ -81,7 +81,7 @@ class Examined:
     watched: frozenset[int]
     """Layers whose time may depend on the inputs, counted for each of them."""
     unresolved: frozenset[int]
-    """Layers that are not, although instructions that are left out may cost less there: the table leaves it open."""
+    """Layers in which instructions that are left out may cost less, which was not counted or cannot be by the table."""
     layers: Mapping[int, LayerCounts]
     layer_cycles: Mapping[int, NDArray[np.float64]]
     """By watched layer (n, 2)."""
@@ -130,12 +130,12 @@ def examine(
     say(0, len(inputs), "following the inputs")
     followed = _follow(started, inputs, reference, left)
     left -= int(FOLLOWING * followed.instructions)
-    watched, perhaps = watched_layers(followed, reference, started)
-    unresolved: frozenset[int] = frozenset()
+    watched, perhaps, blurred = watched_layers(followed, reference, started)
+    unresolved = blurred
     if _affordable(reference, watched | perhaps, left) >= min(WORTH_INPUTS, len(inputs)):
         watched |= perhaps
     else:
-        unresolved = perhaps - watched
+        unresolved |= perhaps
     n = max(min(len(inputs), _affordable(reference, watched, left)), min(LEAST_INPUTS, len(inputs)))
     rows, outputs = _runs(runner, inputs, n, watched, reference, say)
     layers = {layer: stacked([row[layer] for row in rows]) for layer in sorted(watched) if layer in rows[0]}
@@ -162,21 +162,27 @@ def _follow(started: StartedTwin, inputs: Inputs, reference: Reference, left: in
 
 def watched_layers(
     followed: Followed, reference: Reference, started: StartedTwin
-) -> tuple[frozenset[int], frozenset[int]]:
-    """Layers whose time depends on the inputs by their path or by what they leave out, and those where it may."""
+) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
+    """Layers whose time depends on the inputs, by their path or by what they leave out; those where it may, by one end
+    of the core's table; and those where the table cannot tell."""
     if followed.gap:
-        return frozenset(reference.layers), frozenset()
+        return frozenset(reference.layers), frozenset(), frozenset()
     conditional = followed.of(Kind.CONDITIONAL)
     cost = costs_left_out(conditional, started.twin)
     sure = {place.layer for place in followed.of(Kind.BRANCH)}
     sure |= {place.layer for place in conditional if cost[place.address] == "differs"}
-    perhaps = {place.layer for place in conditional if cost[place.address] == "open"}
+    perhaps = {place.layer for place in conditional if cost[place.address] == "open"} - sure
+    blurred = {place.layer for place in conditional if cost[place.address] == "blurred"}
     every = frozenset(reference.layers)
-    return every & sure, every & (perhaps - sure)
+    return every & sure, every & perhaps, every & blurred
 
 
 def costs_left_out(places: Iterable[Place], twin: Twin) -> dict[int, str]:
-    """By address, whether instructions in IT blocks cost as much when they are left out: same, differs or open."""
+    """By address, whether instructions in IT blocks cost as much when they are left out.
+
+    "same"; "differs"; "open": their ranges in the core's table are not the same, and overlap; "blurred": the ranges are
+    the same and no single number, so that counting shows nothing and yet there may be a difference.
+    """
     table = cycle_table(twin.core.id)
     addresses = sorted({place.address for place in places})
     return {found.address: _cost_left_out(found, table) for found in instructions_at(twin, addresses)}
@@ -186,8 +192,9 @@ def _cost_left_out(instruction: Instruction, table: CycleTable) -> str:
     cost, skipped = table.rows[instruction.kind].cycles, table.rules.skipped
     if instruction.transfers or cost.low > skipped.high or cost.high < skipped.low:
         return "differs"
-    # a table that gives both the same range knows of no difference
-    return "same" if cost == skipped else "open"
+    if cost != skipped:
+        return "open"
+    return "same" if cost.low == cost.high else "blurred"
 
 
 def _affordable(reference: Reference, watched: frozenset[int], left: int) -> int:

@@ -204,10 +204,14 @@ def facts(found: Examined, twin: Twin, timer: Timer) -> dict[str, Any]:
             "elf_sha256": twin.build.sha256, "clock_mhz": timer.mhz, "cycle_table_by_the_vendor": not table.approximate,
             "cycle_table_validated": table.validation or "not validated on silicon",
         },
+        "latency_cycles": {
+            name: [float(reading.cycles.min()), float(reading.cycles.max())]
+            for name, reading in (("by_lower_bounds", found.low), ("by_upper_bounds", found.high))
+        },
         "inputs": {"compared": found.n, "source": found.inputs.source, "classes": found.classes.meaning},
         "proof": {
             "instructions_followed": follow.instructions, "gap": follow.gap or "none",
-            "layers_of_constant_path": len(found.reference.layers) - len(found.watched) - len(found.unresolved),
+            "layers_of_constant_path": len(found.reference.layers) - len(found.watched | found.unresolved),
             "layers_whose_inputs_took_other_paths": list(found.apart),
         },
         "first_divergence": _divergence(found.divergence),

@@ -33,7 +33,7 @@ _SIGNED = f"""    int32_t scaled;
     }}
 """
 _CLAMP = "    return value < low ? low : value > high ? high : value;\n"
-_MASKED = """    /* compilers make a branch of the sign of a difference, and of a mask: neither must be seen for what it is */
+_MASKED = """    /* compilers make a branch of the sign of a difference and of a mask: they must not see them */
     int32_t below = value - low;
     __asm__("" : "+r"(below));
     below >>= 31;

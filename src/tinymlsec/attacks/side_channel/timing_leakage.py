@@ -251,9 +251,8 @@ def _limits(found: Examined, twin: Twin, timer: Timer) -> tuple[str, ...]:
     if found.open_operands:
         made.append("How many cycles instructions save that end early is not simulated; they are listed.")
     if found.unresolved:
-        made.append(
-            f"Layers {sorted(found.unresolved)} were not counted: only what the table leaves open differs there."
-        )
+        layers = ", ".join(map(str, sorted(found.unresolved)))
+        made.append(f"In layers {layers} the core's table does not tell what instructions cost that are left out.")
     if timer.mhz is None:
         made.append(f"The timer is taken to resolve one cycle: {timer.words}.")
     if twin.program.variables_bytes:

@@ -21,6 +21,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "pgd": {"eps_steps": 24, "eps_curve": (8, 16, 24), "l2_curve": (), "restarts": 1, "masking_inputs": 10},
     "square": {"eps_steps": 24},
     "progressive-bit-search": {"seeds": 1},
+    "cpa-weights": {"traces": 500, "layers": 2, "channels": 1},
 }
 """24 steps are 1.5 of the 16 gray levels of these images: visible, and nobody misreads the digit for it."""
 

@@ -18,6 +18,7 @@ from tinymlsec.attacks.side_channel._timing_inputs import KINDS, choose, classes
 from tinymlsec.attacks.side_channel._timing_twins import REQUANTIZE, rebuilt
 from tinymlsec.attacks.side_channel.timing_leakage import timing_leakage
 from tinymlsec.emulate.cores import CORES
+from tinymlsec.emulate.cycles.table import cycle_table
 from tinymlsec.emulate.memory_maps import memory_map
 from tinymlsec.emulate.twin import build_twin
 from tinymlsec.errors import CapabilityMissing, MachineError
@@ -122,6 +123,16 @@ def test_classes_of_the_data_are_told_apart() -> None:
 def test_same_seed_same_observation() -> None:
     target = target_of(softmax())
     assert run(timing_leakage, target, seed=4) == run(timing_leakage, target, seed=4)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_tables_mark_what_they_say_ends_early(core: str) -> None:
+    rows = cycle_table(core).rows
+    early = {kind for kind, row in rows.items() if "depends on the operands" in row.note}
+    marked = {kind for kind, row in rows.items() if row.operands}
+    assert early <= marked
+    assert ("divide" in marked) == CORES[core].divides
+    assert all(rows[kind].cycles.low < rows[kind].cycles.high for kind in marked)
 
 
 def test_a_model_too_long_for_the_effort_is_not_judged() -> None:

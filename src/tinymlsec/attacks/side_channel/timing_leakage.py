@@ -101,8 +101,8 @@ def timing_leakage(target: Target, config: TimingLeakageConfig, context: Context
     The verdict is *vulnerable* where one query tells more than `least_bits` about the class with significance, or about
     the input (lower end of its interval), at both ends of the table and at the timer's resolution. It is *resistant*
     only where constancy is proved: no gap in the proof, no marked branch, no marked operand of an instruction with a
-    varying time, no marked address in flash or behind a cache, and both controls did what they had to. Otherwise it is
-    *inconclusive* and says what is open.
+    varying time, no marked address in flash or behind a cache, no instruction whose omission may cost less by the
+    core's table, and both controls did what they had to. Otherwise it is *inconclusive* and says what is open.
 
     ## Controls
 

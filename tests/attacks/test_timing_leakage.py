@@ -18,6 +18,7 @@ from tinymlsec.attacks.side_channel._timing_inputs import KINDS, choose, classes
 from tinymlsec.attacks.side_channel._timing_twins import REQUANTIZE, rebuilt
 from tinymlsec.attacks.side_channel.timing_leakage import timing_leakage
 from tinymlsec.emulate.cores import CORES
+from tinymlsec.emulate.cycles.model import cycle_model
 from tinymlsec.emulate.cycles.table import cycle_table
 from tinymlsec.emulate.memory_maps import memory_map
 from tinymlsec.emulate.twin import build_twin
@@ -172,20 +173,23 @@ def test_controls_hold_on_every_core(core: str) -> None:
     assert negative.succeeded, negative.detail
 
 
-def test_counts_are_those_of_the_whole_inference() -> None:
+@pytest.mark.parametrize("device", [M4, M0])
+def test_counts_and_cycles_are_those_of_whole_inferences(device: str) -> None:
     rng = np.random.default_rng(2)
-    twin = target_of(softmax()).twin()
+    twin = target_of(softmax(), device).twin()
     inputs = choose(twin.program, None, None, 12, rng)
+    model = cycle_model(twin.core)
     with twin.start() as started:
         found = examine(started, inputs, Settings(10**8, 120.0, 100), rng)
-        for i in range(3):
+        constant = found.reference.instructions - found.reference.inside(found.watched)
+        for i in range(4):
             started.machine.restore(started.ready)
             started.machine.write(twin.input_address(), inputs.sample(i)[0].tobytes())
             whole = started.count()
-            constant = found.reference.instructions - found.reference.inside(found.watched)
-            counted = sum(int(counts.ran[i].sum()) for counts in found.layers.values())
-            # the first instruction of an inference runs before counting begins
-            assert whole.instructions == constant + counted + 1
+            assert whole.instructions == constant + sum(int(c.ran[i].sum()) for c in found.layers.values())
+            price = model.cost(whole.counts, twin.image)
+            assert (price.low, price.high) == (found.low.cycles[i], found.high.cycles[i])
+    assert np.ptp(found.low.cycles) > 100
 
 
 def test_a_proof_that_does_not_hold_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,13 +80,14 @@ class Runner:
     inferences: int = field(init=False, default=0)
     _between: dict[int, tuple[int, int]] = field(init=False, default_factory=dict)
     """Counts outside of all layers, where they were counted."""
+    _first: dict[int, tuple[int, int]] = field(init=False)
     _begun: int = field(init=False)
     """Snapshot of an inference whose first instruction has run: it knows where to return to."""
 
     def __post_init__(self) -> None:
         machine = self.started.machine
         machine.restore(self.started.ready)
-        machine.run(self.started.inference, probe=Probe(counts=True), instructions=1)
+        self._first = dict(machine.run(self.started.inference, probe=Probe(counts=True), instructions=1).counts)
         self._begun = machine.snapshot()
 
     def length(self, sample: Sample, limit: int) -> int:
@@ -105,7 +106,7 @@ class Runner:
     def reference(self, sample: Sample) -> Reference:
         """Counts everything, layer by layer and between them."""
         every = frozenset(layer.index for layer in self.started.program.layers)
-        self._between = {}
+        self._between = dict(self._first)
         layers, _ = self.inference(sample, every, fast=False)
         whole: dict[int, tuple[int, int]] = {}
         for counts in (self._between, *layers.values()):

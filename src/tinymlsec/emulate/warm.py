@@ -54,6 +54,7 @@ SMALL = {"main.c": _MAIN, "link.ld": _SCRIPT}
 
 LIBRARIES = (
     ("flash cache", "tinymlsec.emulate.cycles.flash_cache", "_library"),
+    ("follower of inputs", "tinymlsec.attacks.side_channel._timing_flow", "library"),
     ("tracer", "tinymlsec.emulate.engine.library", "build"),
 )
 """Libraries of this host: name, and the module and function that build them."""

@@ -126,18 +126,24 @@ class _State(ctypes.Structure):
 
 
 @cache
-def _library() -> Any:
+def library() -> Any:
+    """The library for this host, from the cache or built with the toolchain.
+
+    Raises:
+        ToolchainError: no compiler for this host.
+        MachineError: it is not that of this version.
+    """
     from tinymlsec.emulate.toolchain import build_host_library
 
     text = Path(__file__).with_name("_timing_flow.c").read_text(encoding="ascii")
-    library = ctypes.CDLL(str(build_host_library({"timing_flow.c": text}, name="tms_flows")))
-    library.tms_flows_run.restype = ctypes.c_uint64
+    made = ctypes.CDLL(str(build_host_library({"timing_flow.c": text}, name="tms_flows")))
+    made.tms_flows_run.restype = ctypes.c_uint64
     sizes = (ctypes.c_uint32 * 5)()
-    library.tms_flows_sizes(sizes)
+    made.tms_flows_sizes(sizes)
     expected = [RECORD.itemsize, *(ctypes.sizeof(kind) for kind in (_Entry, _Site, _State, _Left))]
     if list(sizes) != expected:
         raise MachineError("the library that follows inputs was built for other structures", found=str(list(sizes)))
-    return library
+    return made
 
 
 class Follower:
@@ -192,10 +198,10 @@ class Follower:
             out: (n,) becomes 1 where a result depends on the inputs.
         """
         records = np.ascontiguousarray(records)
-        done, library = 0, _library()
+        done, run = 0, library().tms_flows_run
         while done < len(records):
             self.state.out = None if out is None else out[done:].ctypes.data
-            done += int(library.tms_flows_run(
+            done += int(run(
                 ctypes.byref(self.state), ctypes.c_void_p(records[done:].ctypes.data),
                 ctypes.c_uint64(len(records) - done),
             ))  # fmt: skip

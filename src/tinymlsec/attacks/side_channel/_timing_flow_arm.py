@@ -86,7 +86,11 @@ class _Reader:
             return 0
         if kind == "r":
             return 1 << int(number)
-        return {"s": 1, "d": 3, "q": 15}.get(kind, 0) << FLOAT + int(number) * {"d": 2, "q": 4}.get(kind, 1)
+        words = {"s": 1, "d": 2}.get(kind, 0)
+        first = FLOAT + int(number) * words
+        if first + words > FLOAT + 32:  # no core here has more
+            raise NoInstruction(int(self.found.address), bytes(self.found.bytes))
+        return ((1 << words) - 1) << first
 
     def _bits(self, registers: Any) -> int:
         found = 0

@@ -112,7 +112,7 @@ def test_page_needs_nothing_else_and_believes_nobody() -> None:
 
 def test_page_says_all_that_the_text_says() -> None:
     made = made_measurement(microjoules={"low": 812.0, "high": 4_560.0}, energy_note="run, 10 mW: a bench (A)")
-    words = " ".join(Tags(html(made)).words)
+    words = " ".join(Tags(html(made).replace("_<wbr>", "_")).words)  # where long names may be broken
     for layer in made.layers:
         assert layer.symbol in words
         assert span(layer.cost.zero_wait) in words

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from browser.devtools import Browser, find_browser
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPO.parent / "shared" / "data"
@@ -26,3 +29,12 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real models and data (../shared/data) are not on this machine")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def shared_browser() -> Iterator[Browser]:
+    found = find_browser()
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    with Browser(found) as browser:
+        yield browser

@@ -48,8 +48,8 @@ class UsageError(InputError):
     """Options that do not fit together."""
 
 
-class ModelFileError(InputError):
-    """A model file that cannot be read.
+class FileContentError(InputError):
+    """A file whose bytes cannot be read as what they should be.
 
     Args:
         message: what is wrong with it.
@@ -68,32 +68,18 @@ class ModelFileError(InputError):
         self.offset = offset
         where = "" if offset is None else f" (file offset 0x{offset:x})"
         super().__init__(message + where, found=found, expected=expected, next_step=next_step)
+
+
+class ModelFileError(FileContentError):
+    """A model file that cannot be read."""
 
 
 class UnsupportedModelError(ModelFileError):
     """A valid file that asks for something we do not do; the message names it and what still works."""
 
 
-class FirmwareError(InputError):
-    """A firmware image that cannot be read.
-
-    Args:
-        message: what is wrong with it.
-        offset: byte offset in the file at which it was noticed; None where the file as a whole is meant.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        offset: int | None = None,
-        found: str | None = None,
-        expected: str | None = None,
-        next_step: str | None = None,
-    ) -> None:
-        self.offset = offset
-        where = "" if offset is None else f" (file offset 0x{offset:x})"
-        super().__init__(message + where, found=found, expected=expected, next_step=next_step)
+class FirmwareError(FileContentError):
+    """A firmware image that cannot be read."""
 
 
 class DataError(InputError):

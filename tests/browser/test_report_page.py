@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from browser.devtools import Browser, find_browser
+from browser.devtools import Browser
 from report.threat_sample import sample_report
 from tinymlsec.report.html import render_html
 
@@ -24,15 +23,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render_html(sample_report()), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def shared_browser() -> Iterator[Browser]:
-    found = find_browser()
-    if found is None:
-        pytest.skip("no Chromium on this machine")
-    with Browser(found) as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,19 +22,6 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Their inner loops differ from style to style."""
 ROWS = [(row.op, row.types) for rows in support_table().values() for row in rows]
 OPERATORS = sorted({op for op, _ in ROWS} - set(WEIGHTED))
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[OraclePool]:
-    with OraclePool(1) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostRunner]:
-    made = HostRunner(tmp_path_factory.mktemp("ops"))
-    yield made
-    made.close()
 
 
 def trials(operators: tuple[str, ...], size: tuple[int, int], pool: OraclePool, style: Style) -> list[Trial]:

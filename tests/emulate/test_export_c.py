@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,12 +24,6 @@ from tinymlsec.target.oracle import OraclePool, runtime_available
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 STRICT = "-std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Werror"
 needs_runtime = pytest.mark.skipif(not runtime_available()[0], reason=runtime_available()[1])
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[OraclePool]:
-    with OraclePool(1) as made:
-        yield made
 
 
 @pytest.fixture

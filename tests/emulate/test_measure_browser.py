@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.devtools import Browser, find_browser
+from browser.devtools import Browser
 from emulate.measure_helper import made_measurement
 from tinymlsec.report.measurement.html import html
 
@@ -33,15 +33,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = made_measurement(layers=40, device_name="A device whose name is as long as names of devices get, revision 2")
     path.write_text(html(made), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def shared_browser() -> Iterator[Browser]:
-    found = find_browser()
-    if found is None:
-        pytest.skip("no Chromium on this machine")
-    with Browser(found) as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -56,12 +56,6 @@ OTHERS = {
     "hello_world": "rv32imc", "alexa": "rv32imc", "vad": "cortex-m0plus",
 }  # fmt: skip
 """Where each model runs by default, beside the Cortex-M33; kws runs everywhere."""
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[OraclePool]:
-    with OraclePool(1) as made:
-        yield made
 
 
 def toolchain(name: str) -> Toolchain:

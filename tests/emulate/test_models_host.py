@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,19 +20,6 @@ TRAPPING = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
 """Ends the process at overflows, shifts and accesses that C leaves undefined; without a library."""
 LAYER_INPUTS = {"kws": 8, "ic": 2, "vww": 2, "alexa": 6, "vad": 6}
 """Inputs (or streams) whose layers are compared by default; 16 for the others."""
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[OraclePool]:
-    with OraclePool(1) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostRunner]:
-    made = HostRunner(tmp_path_factory.mktemp("models"))
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("name", MODELS)

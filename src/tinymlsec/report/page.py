@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _URGENT = 3
 """Untested threats named below the list of the worst."""
-_TODO = 8
+_MOST_FIXES = 8
 """Things to do that one threat lists."""
 
 
@@ -152,7 +152,7 @@ def attach_evidence(
 def _todo(evidence: Sequence[Evidence]) -> tuple[str, ...]:
     """What findings say is to be done, worst first, each once."""
     findings = sorted((f for e in evidence for f in e.findings), key=lambda f: -f.severity.rank)
-    return tuple(dict.fromkeys(f.fix for f in findings))[:_TODO]
+    return tuple(dict.fromkeys(f.fix for f in findings))[:_MOST_FIXES]
 
 
 def _required(threat: ThreatView, about: Sequence[Evidence]) -> Iterator[RequiredView]:

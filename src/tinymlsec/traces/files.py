@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tinymlsec.errors import InputError
+from tinymlsec.errors import FileContentError, InputError
 from tinymlsec.records import Basis
 from tinymlsec.traces.traceset import CHUNK, Chunk, TraceError, TraceInfo
 
@@ -25,26 +25,8 @@ SIDE_BYTES = 64 * 1024
 _STATED = ("source", "window", "core", "firmware_digest", "model_digest", "sampling_hz")
 
 
-class TraceFileError(TraceError):
-    """A trace file that cannot be read.
-
-    Args:
-        message: what is wrong with it.
-        offset: byte offset in the file at which it was noticed; None where the file as a whole is meant.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        offset: int | None = None,
-        found: str | None = None,
-        expected: str | None = None,
-        next_step: str | None = None,
-    ) -> None:
-        self.offset = offset
-        where = "" if offset is None else f" (file offset 0x{offset:x})"
-        super().__init__(message + where, found=found, expected=expected, next_step=next_step)
+class TraceFileError(FileContentError, TraceError):
+    """A trace file that cannot be read."""
 
 
 def size_of(path: Path, what: str = "trace file") -> int:

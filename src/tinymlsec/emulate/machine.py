@@ -327,7 +327,7 @@ class Machine:
         Args:
             window: what to run.
             writes: (address, (n, bytes)) that are written before run i: row i.
-            take: what to keep of each record: hd, hw, bus_hd, bus_hw, value, bus, address.
+            take: what to keep of each record: hd, hw, bus_hd, bus_hw, value, bus, address, pc.
             points: numbers of the records that are kept, ascending; None keeps all, as many as the first run has.
             ranges: [from, to) addresses whose instructions are recorded; all by default.
             outputs: (address, bytes) that are read after each run.

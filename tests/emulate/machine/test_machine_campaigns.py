@@ -16,7 +16,7 @@ from tinymlsec.emulate.contract import Probe, RunEnd, Window
 from tinymlsec.emulate.machine import Machine
 from tinymlsec.errors import UsageError
 
-COLUMNS = ("hd", "hw", "bus_hd", "bus_hw", "value", "bus", "address")
+COLUMNS = ("hd", "hw", "bus_hd", "bus_hw", "value", "bus", "address", "pc")
 
 
 @pytest.fixture(scope="module", params=("cortex-m4", "rv32imc"))

@@ -36,6 +36,7 @@ static uint32_t taken(const tms_record *r, uint32_t kind) {
     case TMS_TAKE_BUS_HW: return r->bus_hw;
     case TMS_TAKE_VALUE: return r->value;
     case TMS_TAKE_BUS: return r->bus;
+    case TMS_TAKE_PC: return r->pc;
     default: return r->address;
     }
 }

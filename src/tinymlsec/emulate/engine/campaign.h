@@ -5,7 +5,10 @@
 #include "tracer.h"
 
 /* What a column takes from a record: 16 bits wide up to TMS_TAKE_BUS_HW, 32 bits from TMS_TAKE_VALUE on. */
-enum { TMS_TAKE_HD, TMS_TAKE_HW, TMS_TAKE_BUS_HD, TMS_TAKE_BUS_HW, TMS_TAKE_VALUE, TMS_TAKE_BUS, TMS_TAKE_ADDRESS };
+enum {
+    TMS_TAKE_HD, TMS_TAKE_HW, TMS_TAKE_BUS_HD, TMS_TAKE_BUS_HW, TMS_TAKE_VALUE, TMS_TAKE_BUS, TMS_TAKE_ADDRESS,
+    TMS_TAKE_PC
+};
 
 typedef struct {
     void *snapshot;

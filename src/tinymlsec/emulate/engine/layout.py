@@ -9,7 +9,7 @@ from typing import Any
 
 from tinymlsec.emulate.contract import RECORD
 
-WIDE = frozenset(("value", "bus", "address"))
+WIDE = frozenset(("value", "bus", "address", "pc"))
 """Columns of 32 bits; the others have 16."""
 _ALIGN = 16
 

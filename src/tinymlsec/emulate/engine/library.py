@@ -24,7 +24,7 @@ WANT_REGISTERS, WANT_BUS, WANT_VALUES, WANT_ADDRESSES, WANT_RECORDS, WANT_COUNTS
 TRAP_DIVISION, TRAP_DIVISION_BY_CONTROL, TRAP_UNALIGNED, TRAP_UNALIGNED_BY_CONTROL, TRAP_MPU, MPU_V8 = (
     1 << i for i in range(6)
 )
-TAKES = {"hd": 0, "hw": 1, "bus_hd": 2, "bus_hw": 3, "value": 4, "bus": 5, "address": 6}
+TAKES = {"hd": 0, "hw": 1, "bus_hd": 2, "bus_hw": 3, "value": 4, "bus": 5, "address": 6, "pc": 7}
 """Columns of a campaign, as in campaign.h."""
 FAULTS = {"skip": 1, "register": 2, "memory": 3, "fetch": 4}
 

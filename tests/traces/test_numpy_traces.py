@@ -91,7 +91,7 @@ def test_facts_beside_the_file(tmp_path: Path) -> None:
     assert (info.model_digest, info.core, info.sampling_hz) == ("cd" * 32, "cortex-m7", 5e8)
     assert info.basis is Basis.MEASURED
     for bad, words in (
-        ('{"basis": "simulated"}', "basis"), ("[1]", "list"), ("{", "no JSON"), ("[" * 60_000, "no JSON"),
+        ('{"basis": "executed"}', "basis"), ("[1]", "list"), ("{", "no JSON"), ("[" * 60_000, "no JSON"),
         ('{"sampling_hz": "fast"}', "cannot be used"), (" " * 70_000, "too long"),
     ):  # fmt: skip
         side.write_text(bad)

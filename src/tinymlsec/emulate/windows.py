@@ -94,6 +94,12 @@ def enter(machine: Machine, inference: Window, window: Named, *, seconds: float 
     return Window(window.name, None, (), link & ~1)
 
 
+def layer_of(name: str) -> int | None:
+    """Number of the operator in whose code a window lies; None where its name does not tell."""
+    found = _LAYER.fullmatch(name)
+    return None if found is None else int(found[1])
+
+
 def _positive(name: str, number: str | None) -> int:
     value = 1 if number is None else int(number)
     if value < 1:

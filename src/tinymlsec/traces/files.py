@@ -20,9 +20,11 @@ from tinymlsec.traces.traceset import CHUNK, Chunk, TraceError, TraceInfo
 
 CHUNK_BYTES = 256 << 20
 """Largest chunk of traces that is read at a time, as float32."""
+BASES = (Basis.MEASURED, Basis.SIMULATED)
+"""What traces can be."""
 SIDE_BYTES = 64 * 1024
 """Longest file of facts beside a trace file."""
-_STATED = ("source", "window", "core", "firmware_digest", "model_digest", "sampling_hz")
+_STATED = ("basis", "source", "window", "core", "firmware_digest", "model_digest", "sampling_hz")
 
 
 class TraceFileError(FileContentError, TraceError):
@@ -199,6 +201,8 @@ def check_inputs(shape: tuple[int, ...], dtype: np.dtype[Any], traces: int, sour
 def measured(path: Path, what: str, **facts: Any) -> TraceInfo:
     """What an imported file says of itself, with the facts that a file NAME.json beside it states.
 
+    An imported file is taken for measured, unless it says of itself that it is simulated.
+
     Args:
         path: of the traces.
         what: kind of file, for reports.
@@ -208,7 +212,12 @@ def measured(path: Path, what: str, **facts: Any) -> TraceInfo:
         TraceFileError: facts that are none.
     """
     stated = _stated(path.with_name(path.name + ".json"))
-    base: dict[str, Any] = {"source": f"{path.name} ({what})", **facts, **stated, "basis": Basis.MEASURED}
+    base: dict[str, Any] = {"source": f"{path.name} ({what})", "basis": Basis.MEASURED, **facts, **stated}
+    if base["basis"] not in BASES:
+        raise TraceFileError(
+            f"facts about {path.name} cannot be used", found=f"basis {base['basis']}"[:100],
+            expected="measured or simulated",
+        )  # fmt: skip
     try:
         return TraceInfo(**base)
     except ValidationError as error:

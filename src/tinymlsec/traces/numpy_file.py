@@ -43,8 +43,8 @@ def open_npy(path: Path, inputs: Path | None = None) -> FileTraces:
 
 
 def open_npz(path: Path) -> FileTraces:
-    """Traces of an .npz file with `samples` (or `traces`), and optionally `inputs` (or `textin`), `pc`, `window`,
-    `core`, `model_digest`, `firmware_digest` and `sampling_hz`.
+    """Traces of an .npz file with `samples` (or `traces`), and optionally `inputs` (or `textin`), `pc`, `basis`,
+    `window`, `core`, `model_digest`, `firmware_digest` and `sampling_hz`.
 
     Raises:
         TraceFileError: not such a file, truncated, arrays of another type or number, or too large to unpack.
@@ -82,7 +82,7 @@ def open_npz(path: Path) -> FileTraces:
     return FileTraces(measured(path, "NumPy", **facts), data, inputs, pc.astype(np.uint32), place)
 
 
-_FACTS = {"window", "core", "model_digest", "firmware_digest", "sampling_hz"}
+_FACTS = {"basis", "window", "core", "model_digest", "firmware_digest", "sampling_hz"}
 
 
 def map_npy(path: Path) -> tuple[NDArray[Any], int]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BLOCK = 1000
 """Traces that share a random generator: however a set is cut into chunks, its traces are the same."""
+BLOCK_VALUES = 1 << 25
+"""Most samples of all traces of a block: where traces are long, fewer share one."""
 
 Inputs = Callable[[int, int], NDArray[np.uint8]]
 """(first, count) -> (count, k) bytes of inputs; the same traces always have the same inputs."""
@@ -41,6 +43,7 @@ class SimulatedTraces:
         base: what else the set is to say of itself.
         points: numbers of the records that make up a trace; None takes all of the first run.
         ranges: addresses whose instructions are recorded.
+        fed: what `writes` takes in place of the inputs, for later layers: the activations they lead to.
     """
 
     machine: Machine
@@ -54,21 +57,37 @@ class SimulatedTraces:
     base: TraceInfo | None = None
     points: NDArray[np.int64] | None = None
     ranges: Sequence[tuple[int, int]] = ()
+    fed: Inputs | None = None
+
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        """(t,) numbers of the records that make up a trace."""
+        return np.arange(len(self.pc)) if self.points is None else np.asarray(self.points, np.int64)
 
     @cached_property
     def _first(self) -> Campaign:
-        return self._campaign(0, min(BLOCK, self.count))
+        return self._campaign(0, min(self._each, self.count), self._places)
+
+    @property
+    def _each(self) -> int:
+        """Traces of a block."""
+        return max(1, min(BLOCK, BLOCK_VALUES // len(self.pc)))
 
     @cached_property
     def _noise(self) -> Noise:
         """The noise with its sigma, worked out once on the first traces."""
-        if self.noise.snr is None or self.noise.snr_at is None:
+        at = self.noise.snr_at
+        if self.noise.snr is None or at is None:
             return self.noise
-        signal = self._signal(self._first)
-        return self.noise.model_copy(update={"sigma": sigma_for(signal, self.noise.snr_at, self.noise.snr)})
+        if not 0 <= at < self.samples:
+            sigma_for(np.zeros((1, self.samples), np.float32), at, self.noise.snr)  # which says what is wrong
+        near = slice(max(at - self.noise.low_pass, 0), at + self.noise.low_pass + 1)
+        campaign = self._campaign(0, min(BLOCK, self.count), self._places[near])
+        signal = self._signal(campaign, self.pc[near])
+        return self.noise.model_copy(update={"sigma": sigma_for(signal, at - near.start, self.noise.snr)})
 
-    def _signal(self, campaign: Campaign) -> NDArray[np.float32]:
-        kinds = kinds_of(self.machine.image, self.machine.core, self.pc) if self.leakage.weights else None
+    def _signal(self, campaign: Campaign, pc: NDArray[np.uint32]) -> NDArray[np.float32]:
+        kinds = kinds_of(self.machine.image, self.machine.core, pc) if self.leakage.weights else None
         return low_passed(self.leakage.signal(campaign.samples, kinds), self.noise.low_pass)
 
     @property
@@ -88,10 +107,10 @@ class SimulatedTraces:
         """Samples of a trace."""
         return len(self.pc)
 
-    @property
+    @cached_property
     def pc(self) -> NDArray[np.uint32]:
         """(t,) addresses of the instructions."""
-        return self._first.pcs
+        return self._campaign(0, 1, self.points).pcs
 
     def __len__(self) -> int:
         return self.count
@@ -101,23 +120,23 @@ class SimulatedTraces:
         end = self.count if end is None else min(end, self.count)
         for first in range(start, end, size):
             last = min(first + size, end)
-            blocks = [self._block(number) for number in range(first // BLOCK, -(-last // BLOCK))]
-            skip = first - first // BLOCK * BLOCK
+            each = self._each
+            blocks = [self._block(number) for number in range(first // each, -(-last // each))]
+            skip = first - first // each * each
             samples, inputs = (np.concatenate(parts)[skip : skip + last - first] for parts in zip(*blocks, strict=True))
             yield Chunk(first, samples, inputs)
 
     def _block(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        first = number * BLOCK
-        count = min(BLOCK, self.count - first)
-        campaign = self._first if number == 0 else self._campaign(first, count)
-        signal = self._signal(campaign)
+        first = number * self._each
+        count = min(self._each, self.count - first)
+        campaign = self._first if number == 0 else self._campaign(first, count, self._places)
+        signal = self._signal(campaign, self.pc)
         rng = np.random.default_rng((self.seed, number))
         return blurred(signal, self._noise, rng), self.inputs(first, count)
 
-    def _campaign(self, first: int, count: int) -> Campaign:
-        rows = self.inputs(first, count)
+    def _campaign(self, first: int, count: int, points: NDArray[np.int64] | None) -> Campaign:
+        rows = (self.fed or self.inputs)(first, count)
         writes = [(address, np.ascontiguousarray(rows[:, low:high])) for address, low, high in self.writes]
-        points = self.points if self.points is not None or first == 0 else np.arange(len(self.pc))
         return self.machine.campaign(
             self.window, writes, take=self.leakage.columns, points=points, ranges=self.ranges, runs=count
         )

@@ -95,7 +95,7 @@ def _count(
 def _probe(take: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Probe:
     asked = set(take)
     return Probe(
-        registers=bool(asked & {"hd", "hw"}), bus=bool(asked & {"bus_hd", "bus_hw"}),
+        registers=bool(asked & {"hd", "hw"}) or asked == {"pc"}, bus=bool(asked & {"bus_hd", "bus_hw"}),
         values=bool(asked & {"value", "bus"}), addresses="address" in asked, ranges=tuple(ranges),
         limit=ROOM // RECORD.itemsize // 2,
     )  # fmt: skip

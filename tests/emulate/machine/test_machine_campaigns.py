@@ -109,3 +109,12 @@ def test_what_does_not_belong_together(machine: Machine) -> None:
         machine.campaign(window, [(data, np.zeros((3, 4), np.uint8)), (data + 8, np.zeros((4, 4), np.uint8))])
     with pytest.raises(UsageError, match="unknown columns"):
         machine.campaign(window, [(data, np.zeros((3, 4), np.uint8))], take=("color",))
+
+
+def test_addresses_alone_can_be_taken(machine: Machine) -> None:
+    rows = np.zeros((3, 8), np.uint8)
+    campaign = machine.campaign(
+        window_of(machine, "copy"), [(machine.image.symbols["zoo_data"].address, rows)], take=("pc",)
+    )
+    assert len(campaign.pcs) == campaign.lengths[0] > 0
+    assert (campaign.samples["pc"] == campaign.pcs).all()

@@ -26,7 +26,14 @@ from tinymlsec.registry import EffortLevel, Registry, discover
 from tinymlsec.run_record import Baseline, Request, RunRecord, RunStatus
 from tinymlsec.running import Bench, run_unit
 from tinymlsec.store import RunStore
-from tinymlsec.summaries import host_facts, library_versions, summarize_data, summarize_model, summarize_task
+from tinymlsec.summaries import (
+    host_facts,
+    library_versions,
+    summarize_data,
+    summarize_model,
+    summarize_task,
+    summarize_traces,
+)
 from tinymlsec.target.deployment import Deployment
 from tinymlsec.target.oracle import Budget, OraclePool
 from tinymlsec.target.target import Target
@@ -102,7 +109,7 @@ def assess(
     budget = Budget(total=options.budget, seconds=options.oracle_seconds)
     try:
         with store.locked() if store else contextlib.nullcontext(), OraclePool(workers, budget=budget) as pool:
-            target = load_target(sources, pool)
+            target = load_target(sources, pool, progress)
             run = _Run(target, pool, budget, options, registry or discover(), store, sources)
             return run.execute(progress, on_evidence)
     finally:
@@ -214,6 +221,7 @@ class _Run:
             model=summarize_model(target),
             task=summarize_task(target),
             data=summarize_data(target),
+            traces=summarize_traces(target),
             baseline=self._baseline(),
             device_id=target.device.id if target.device else None,
             device=target.device.model_dump(mode="json") if target.device else None,

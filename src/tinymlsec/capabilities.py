@@ -36,7 +36,7 @@ HOW_TO_SUPPLY: dict[Capability, str] = {
     Capability.IMAGE: "needs a firmware image, which this version does not read yet",
     Capability.FIRMWARE: "give a .tflite file and a board: tinymlsec assess MODEL --device ID",
     Capability.ELF_SYMBOLS: "needs a firmware image of yours, which no attack of this version takes yet",
-    Capability.TRACES: "needs traces, which this version does not read yet",
+    Capability.TRACES: "give traces of the device: --traces PATH (tinymlsec traces simulate makes some)",
     Capability.DEVICE: "name the board: --device ID (tinymlsec list devices)",
     Capability.DEPLOYMENT: "describe the product: tinymlsec init, then --deployment profile.toml",
 }

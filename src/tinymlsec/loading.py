@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinymlsec.capabilities import Capability
+from tinymlsec.context import Progress, silent
 from tinymlsec.errors import DataError, OracleError, UnsupportedModelError, UsageError
 from tinymlsec.target.data import Dataset, check_labels, load_dataset
 from tinymlsec.target.deployment import Deployment, load_deployment
@@ -23,6 +25,7 @@ from tinymlsec.target.tflite.reader import read_model, read_model_file
 from tinymlsec.target.victim import Victim
 
 if TYPE_CHECKING:
+    from tinymlsec.target.given_traces import GivenTraces
     from tinymlsec.target.oracle import OraclePool
 
 
@@ -37,14 +40,21 @@ class Sources:
     input_encoding: str | None = None
     name: str | None = None
     """What to call the model where it was given as bytes."""
+    traces: Path | None = None
+    """Traces of the device: .npy, .npz, .trs, .cwp or a Zarr folder."""
+    trace_inputs: Path | None = None
+    """.npy with the inputs of the traces, where they are not in the set."""
+    trace_window: str | None = None
+    """What part of the model the traces show, where the set does not say."""
 
 
-def load_target(sources: Sources, pool: OraclePool) -> Target:
+def load_target(sources: Sources, pool: OraclePool, progress: Progress = silent) -> Target:
     """Read everything and open the model in the runtime.
 
     Args:
         sources: what the user gave.
         pool: workers of the runtime; the caller closes it.
+        progress: told how far the reading of traces is.
 
     Raises:
         InputError: anything that cannot be used, with what was found, what was expected and the next step.
@@ -54,6 +64,7 @@ def load_target(sources: Sources, pool: OraclePool) -> Target:
             "there is nothing to assess", found="neither a model nor a device",
             next_step="tinymlsec assess MODEL.tflite, or tinymlsec assess --device ID",
         )  # fmt: skip
+    _check_traces(sources)
     device = load_device(sources.device) if sources.device else None
     deployment = _deployment(sources.deployment)
     if sources.model is None:
@@ -62,8 +73,27 @@ def load_target(sources: Sources, pool: OraclePool) -> Target:
         return Target(name=_device_name(device), device=device, deployment=deployment)
     model, data = _model(sources.model)
     name = sources.name or (sources.model.name if isinstance(sources.model, Path) else "model")
-    base = Target(name=name, data=data, model=model, device=device, deployment=deployment)
+    traces = _traces(sources, model, data, progress)
+    base = Target(name=name, data=data, model=model, device=device, deployment=deployment, traces=traces)
     return _runnable(base, model, sources, pool)
+
+
+def _check_traces(sources: Sources) -> None:
+    if sources.traces is None:
+        for name, given in (("--trace-inputs", sources.trace_inputs), ("--trace-window", sources.trace_window)):
+            if given is not None:
+                raise UsageError(f"{name} speaks of traces", found="no --traces", next_step="give --traces as well")
+    elif sources.model is None:
+        raise UsageError("traces without a model have no use", next_step="give the model file as well")
+
+
+def _traces(sources: Sources, model: Model, data: bytes, progress: Progress) -> GivenTraces | None:
+    if sources.traces is None:
+        return None
+    from tinymlsec.target.given_traces import load_given_traces
+
+    digest = hashlib.sha256(data).hexdigest()
+    return load_given_traces(sources.traces, sources.trace_inputs, sources.trace_window, model, digest, progress)
 
 
 def _deployment(source: Path | Deployment | None) -> Deployment | None:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from tinymlsec.exactness import Exactness
-from tinymlsec.records import SCHEMA_VERSION, Digest, Metric, Record
+from tinymlsec.records import SCHEMA_VERSION, Basis, Digest, Metric, Record
 from tinymlsec.target.device_facts import DeviceClass
 
 
@@ -68,6 +68,32 @@ class DataSummary(Record):
     """Share of real values outside of the quantized range."""
 
 
+class TraceSummary(Record):
+    """The traces that were given, in a few facts."""
+
+    path: str
+    sha256: Digest
+    """Of all that the set holds and says of itself."""
+    basis: Basis
+    source: str
+    traces: int
+    samples: int
+    """Of each trace."""
+    input_bytes: int
+    """Of each trace."""
+    constant_samples: int
+    """Samples that had one value only."""
+    clipped: bool
+    """Many values stand at an end of the range."""
+    window: str = ""
+    """What part of the model they show; empty where nobody said."""
+    window_source: str = ""
+    core: str = ""
+    leakage: str = ""
+    """Leakage model, of simulated ones."""
+    noise: str = ""
+
+
 class Baseline(Record):
     """The unattacked model on the user's data."""
 
@@ -105,6 +131,7 @@ class RunRecord(Record):
     model: ModelSummary | None = None
     task: TaskSummary | None = None
     data: DataSummary | None = None
+    traces: TraceSummary | None = None
     baseline: Baseline | None = None
     exactness: Exactness | None = None
     """How the lifted graph compares with the runtime; absent where no attack asked for the graph."""

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tinymlsec.run_record import DataSummary, ModelSummary, TaskSummary
+from tinymlsec.run_record import DataSummary, ModelSummary, TaskSummary, TraceSummary
 from tinymlsec.target.target import MAX_CLEAN_SAMPLES, Target
 from tinymlsec.target.tflite.facts import numeric_kind, parameter_count
 from tinymlsec.target.tflite.graph import Tensor
@@ -95,4 +95,30 @@ def summarize_data(target: Target) -> DataSummary | None:
         labels=data.y is not None,
         class_names=data.class_names,
         clipped=data.clipped,
+    )
+
+
+def summarize_traces(target: Target) -> TraceSummary | None:
+    """The traces in a few facts."""
+    given = target.traces
+    if given is None:
+        return None
+    from tinymlsec.traces.words import noise_words
+
+    info, seen = given.set.info, given.survey
+    return TraceSummary(
+        path=printable(Path(given.path).name),
+        sha256=given.digest,
+        basis=info.basis,
+        source=printable(info.source),
+        traces=seen.traces,
+        samples=seen.samples,
+        input_bytes=seen.input_bytes,
+        constant_samples=seen.constant_samples,
+        clipped=seen.clipped and not info.leakage,  # simulated whole numbers stand at their ends without being clipped
+        window=printable(given.window),
+        window_source=given.window_source,
+        core=printable(info.core),
+        leakage=printable(info.leakage),
+        noise=noise_words(info.noise) if info.leakage else "",
     )

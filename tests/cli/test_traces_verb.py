@@ -1,4 +1,4 @@
-"""`tinymlsec traces`: campaigns are kept and gone on with, sets of every kind are shown and converted, damage exits 2."""
+"""`tinymlsec traces`: campaigns are kept and gone on with, every kind of set is shown and converted, damage exits 2."""
 
 from __future__ import annotations
 

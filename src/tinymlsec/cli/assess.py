@@ -24,6 +24,13 @@ def assess(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Samples as .npz: x, and y where there are labels.")] = None,
     deployment: Annotated[Path | None, typer.Option(help="Deployment profile (tinymlsec init writes one).")] = None,
+    traces: Annotated[
+        Path | None, typer.Option(help="Traces of the device: .npy, .npz, .trs, .cwp or a Zarr folder.")
+    ] = None,
+    trace_inputs: Annotated[Path | None, typer.Option(help=".npy with their inputs, where the set has none.")] = None,
+    trace_window: Annotated[
+        str | None, typer.Option(help="What they show, such as op:0, where the set does not say.")
+    ] = None,
     only: Annotated[str | None, typer.Option(help="Attack ids, families or threat ids, separated by commas.")] = None,
     effort: Annotated[EffortLevel, typer.Option(help="How much work may be spent.")] = EffortLevel.STANDARD,
     budget: Annotated[int | None, typer.Option(min=1, help="Inferences of the runtime in all.")] = None,
@@ -50,7 +57,10 @@ def assess(
         raise typer.BadParameter("it names nothing", param_hint="--only")
     wanted, threshold = parse_formats(formats), check_fail_on(fail_on)
     folder = out or default_run_folder(model.stem if model else device or "device", Path.cwd(), resume=resume)
-    sources = Sources(model, device, data, deployment, input_encoding)
+    sources = Sources(
+        model, device, data, deployment, input_encoding, traces=traces, trace_inputs=trace_inputs,
+        trace_window=trace_window,
+    )  # fmt: skip
     options = Options(
         effort=effort,
         seed=seed,

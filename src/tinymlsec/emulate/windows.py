@@ -100,6 +100,14 @@ def layer_of(name: str) -> int | None:
     return None if found is None else int(found[1])
 
 
+def pixel_of(name: str) -> tuple[int, int, int, int] | None:
+    """Row, column, first channel and the one after the last, of a window that is a pixel."""
+    found = _LAYER.fullmatch(name)
+    if found is None or found[2] is None:
+        return None
+    return int(found[2]), int(found[3]), int(found[4]), int(found[5])
+
+
 def _positive(name: str, number: str | None) -> int:
     value = 1 if number is None else int(number)
     if value < 1:

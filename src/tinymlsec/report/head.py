@@ -114,9 +114,31 @@ def _given(deployment: Mapping[str, Any], assumed: set[str]) -> Iterator[tuple[s
             yield name, value
 
 
+def _traces(run: RunRecord, limits: Limits) -> Iterator[Card]:
+    given = run.traces
+    if given is None:
+        return
+    shape = f"{given.traces:,} of {given.samples:,} samples, {given.constant_samples:,} of them constant"
+    rows = _rows(
+        ("File", given.path),
+        ("Source", given.source),
+        ("Basis", given.basis.value),
+        ("Traces", shape),
+        ("Inputs", f"{given.input_bytes:,} bytes with each"),
+        ("Show", f"{given.window} ({given.window_source})" if given.window else "nobody said what"),
+        ("Core", given.core),
+        ("Leakage model", given.leakage),
+        ("Noise", given.noise),
+        ("Clipped", "likely: many values stand at an end of the range" if given.clipped else ""),
+        ("SHA-256", given.sha256),
+    )
+    yield Card("Traces", rows)
+
+
 def cards_of(run: RunRecord, limits: Limits) -> tuple[Card, ...]:
-    """What was assessed: model, device, task and data, deployment."""
-    return tuple(make(run, limits) for make in (_model, _device, _task, _deployment))
+    """What was assessed: model, device, task and data, deployment, and traces where there are any."""
+    made = [make(run, limits) for make in (_model, _device, _task, _deployment)]
+    return (*made, *_traces(run, limits))
 
 
 def _request(run: RunRecord) -> Rows:

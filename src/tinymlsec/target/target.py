@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tinymlsec.emulate.twin import Twin
     from tinymlsec.lift.graph import LiftedGraph
     from tinymlsec.lift.lifted import Lifted
+    from tinymlsec.target.given_traces import GivenTraces
 
 LIFTED = (Capability.GRADIENTS, Capability.LOGITS)
 """What the lifted graph offers."""
@@ -48,6 +49,8 @@ class Target:
     dataset: Dataset | None = None
     device: Device | None = None
     deployment: Deployment | None = None
+    traces: GivenTraces | None = None
+    """Traces of the device that the user gave."""
     obstacles: dict[Capability, str] = field(default_factory=dict)
     """Why a capability is missing although the user gave what it is made from."""
 
@@ -62,6 +65,7 @@ class Target:
             Capability.TRAINING_DATA: self.dataset is not None and self.dataset.training is not None,
             Capability.DEVICE: self.device is not None,
             Capability.DEPLOYMENT: self.deployment is not None,
+            Capability.TRACES: self.traces is not None,
             Capability.FIRMWARE: self.model is not None and self._firmware_obstacle is None,
             **dict.fromkeys(LIFTED, self.victim is not None and obstacle(self.victim.model) is None),
         }
@@ -105,8 +109,8 @@ class Target:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over model, data, device and deployment, as they are used."""
-        parts = {
+        """SHA-256 over model, data, device, deployment and traces, as they are used."""
+        parts: dict[str, object] = {
             "model": self.model_digest,
             "data": self.dataset.digest if self.dataset else None,
             "space": repr(self.space),
@@ -114,7 +118,15 @@ class Target:
             "device": self.device.model_dump(mode="json") if self.device else None,
             "deployment": self.deployment.model_dump(mode="json") if self.deployment else None,
         }
+        if self.traces is not None:
+            parts["traces"] = [self.traces.digest, self.traces.window]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def require_traces(self) -> GivenTraces:
+        """The traces that were given; the planner has checked that they are there."""
+        if self.traces is None:
+            raise ValueError("this target has no traces")
+        return self.traces
 
     def require_victim(self) -> Victim:
         """The runnable model; the planner has checked that it is there."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from tinymlsec.figures import Pictures, Series
 from tinymlsec.records import (
     SCHEMA_VERSION,
     Artifact,
@@ -38,6 +39,10 @@ class Observation(Record):
     """One sentence for the report: what happened."""
     metrics: tuple[Metric, ...] = ()
     curves: tuple[Curve, ...] = ()
+    series: tuple[Series, ...] = ()
+    """Quantities over time: a trace, a correlation, a t statistic."""
+    pictures: tuple[Pictures, ...] = ()
+    """Pictures side by side, such as an input and what was recovered of it."""
     positive_control: Control | None = None
     negative_control: Control | None = None
     findings: tuple[Finding, ...] = ()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tinymlsec.evidence import Evidence
+from tinymlsec.figures import Line, Series, Span, Track
 from tinymlsec.records import (
     Artifact,
     Basis,
@@ -82,6 +83,21 @@ def flips() -> Evidence:
                 log_x=True,
                 chance=0.12,
                 reference=0.908,
+            ),
+        ),
+        series=(
+            Series(
+                title="Bits that hurt, over the file",
+                x_label="bit",
+                y_label="lost accuracy",
+                lines=(
+                    Line.of("one flip", [0.0, 0.1, 0.05, 0.3, 0.02]),
+                    Line.of("two flips", [0.1, 0.2, 0.1, 0.4, 0.1]),
+                ),
+                tracks=(
+                    Track(name="layers", spans=(Span(start=0, end=3, label="conv"), Span(start=3, end=4, label="fc"))),
+                ),
+                thresholds=(0.25,),
             ),
         ),
         positive_control=Control(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinymlsec.metrics import METRICS
 from tinymlsec.report.facts import flatten
+from tinymlsec.report.figure_view import PicturesView, SeriesView, pictures_view, series_view
 from tinymlsec.report.text import clean, number, quantity, short
 from tinymlsec.report.words import DIRECTIONS, VERDICTS, Word, number_of
 
@@ -115,6 +116,8 @@ class EvidenceView:
     more_metrics: str = ""
     chance_text: str = ""
     curves: tuple[CurveView, ...] = ()
+    series: tuple[SeriesView, ...] = ()
+    pictures: tuple[PicturesView, ...] = ()
     controls: tuple[ControlView, ...] = ()
     no_controls: str = ""
     findings: tuple[FindingView, ...] = ()
@@ -323,6 +326,10 @@ def evidence_view(evidence: Evidence, shown_under: str, limits: Limits, ink: Ink
         more_metrics=f"{number_of(more_metrics, 'further metric')} in report.json." if more_metrics > 0 else "",
         chance_text=chance_text(evidence.chance, evidence.metrics),
         curves=tuple(curve_view(c, f"{name}-{i}", limits, ink) for i, c in enumerate(evidence.curves[: limits.rows])),
+        series=tuple(
+            series_view(item, f"{name}-s{i}", limits.rows, ink) for i, item in enumerate(evidence.series[: limits.rows])
+        ),
+        pictures=tuple(pictures_view(item, ink) for item in evidence.pictures[: limits.rows]),
         controls=controls,
         no_controls="" if controls else "No controls: nothing was executed that a twin could check.",
         findings=tuple(finding_view(f) for f in evidence.findings[: limits.findings]),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tinymlsec.metrics import METRICS
@@ -21,26 +22,26 @@ if TYPE_CHECKING:
 
     from tinymlsec.records import Curve
 
-_LINE, _TEXT, _GRID, _CHANCE, _REFERENCE, _BAND = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
+LINE, TEXT, GRID, CHANCE, REFERENCE, BAND = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 _VARIABLES = {
-    _LINE: "var(--plot-line)",
-    _TEXT: "var(--muted)",
-    _GRID: "var(--line)",
-    _CHANCE: "var(--plot-chance)",
-    _REFERENCE: "var(--plot-reference)",
-    _BAND: "var(--plot-band)",
+    LINE: "var(--plot-line)",
+    TEXT: "var(--muted)",
+    GRID: "var(--line)",
+    CHANCE: "var(--plot-chance)",
+    REFERENCE: "var(--plot-reference)",
+    BAND: "var(--plot-band)",
 }
 _SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tinymlsec",
     "text.parse_math": False,
     "font.size": 9,
-    "axes.edgecolor": _TEXT,
-    "axes.labelcolor": _TEXT,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
-    "grid.color": _GRID,
-    "text.color": _TEXT,
+    "axes.edgecolor": TEXT,
+    "axes.labelcolor": TEXT,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+    "grid.color": GRID,
+    "text.color": TEXT,
     "path.simplify": True,
 }
 _MAX_POINTS = 400
@@ -82,20 +83,20 @@ def _scale(unit: str) -> float:
 def _draw_points(axes: Axes, curve: Curve, scale: float) -> None:
     ordered = sorted(curve.points, key=lambda p: p.x)
     points = [ordered[i] for i in thinned(len(ordered), _MAX_POINTS)]
-    axes.plot([p.x for p in points], [p.y * scale for p in points], color=_LINE, lw=1.6, marker="o", ms=3.5, zorder=3)
+    axes.plot([p.x for p in points], [p.y * scale for p in points], color=LINE, lw=1.6, marker="o", ms=3.5, zorder=3)
     band = [(p.x, p.low * scale, p.high * scale) for p in points if p.low is not None and p.high is not None]
     if len(band) > 1:
         x, low, high = zip(*band, strict=True)
-        axes.fill_between(list(x), list(low), list(high), color=_BAND, lw=0, zorder=2)
+        axes.fill_between(list(x), list(low), list(high), color=BAND, lw=0, zorder=2)
     elif band:
-        axes.vlines(*band[0], color=_LINE, lw=1.2)
+        axes.vlines(*band[0], color=LINE, lw=1.2)
 
 
 def _draw_references(axes: Axes, curve: Curve, scale: float) -> None:
     # one label above its line and one below: they stay readable where the two lines are close
     for value, word, color, dashes, side in (
-        (curve.reference, "without attack", _REFERENCE, (5, 3), "bottom"),
-        (curve.chance, "chance", _CHANCE, (1.5, 2), "top"),
+        (curve.reference, "without attack", REFERENCE, (5, 3), "bottom"),
+        (curve.chance, "chance", CHANCE, (1.5, 2), "top"),
     ):
         if value is not None:
             axes.axhline(value * scale, color=color, lw=1.2, dashes=dashes, zorder=1)
@@ -143,7 +144,12 @@ def _figure(curve: Curve) -> Figure:
     return figure
 
 
-def _raw(curve: Curve) -> str:
+def rendered(figure: Callable[[], Figure]) -> str:
+    """A figure as Matplotlib's SVG, whatever style the reader prefers.
+
+    Args:
+        figure: makes it, inside of our settings.
+    """
     import matplotlib
 
     stream = io.StringIO()
@@ -151,7 +157,7 @@ def _raw(curve: Curve) -> str:
         matplotlib.rcdefaults()  # the reader's own style must not change the bytes
         matplotlib.rcParams.update(_SETTINGS)
         warnings.simplefilter("ignore")  # glyphs that Matplotlib's own font lacks; the reader's browser has others
-        _figure(curve).savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+        figure().savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     return stream.getvalue()
 
 
@@ -205,12 +211,25 @@ def curve_svg(curve: Curve, prefix: str) -> str:
     Raises:
         ValueError: the curve has numbers that fit on no axis (see `drawable`).
     """
-    from markupsafe import escape
-
     if not drawable(curve):
         raise ValueError(f"a curve with numbers beyond {_HUGE:g} cannot be drawn")
-    svg = _own_look(_compact(_own_ids(_raw(curve), prefix)))
-    title = f'<title id="{prefix}-t">{escape(clean(curve.title, 160))}</title>'
-    desc = f'<desc id="{prefix}-d">{escape(describe(curve))}</desc>'
-    head = f'<svg class="plot" role="img" aria-labelledby="{prefix}-t {prefix}-d" viewBox='
+    return finished(rendered(lambda: _figure(curve)), prefix, curve.title, describe(curve))
+
+
+def finished(raw: str, prefix: str, title: str, description: str, classes: str = "plot") -> str:
+    """Matplotlib's SVG made fit for the inside of a page.
+
+    Args:
+        raw: from `rendered`.
+        prefix: start of all identifiers, unique in the page.
+        title: from anybody; escaped here, as is the description.
+        description: for those who do not see the drawing.
+        classes: of the element.
+    """
+    from markupsafe import escape
+
+    svg = _own_look(_compact(_own_ids(raw, prefix)))
+    title = f'<title id="{prefix}-t">{escape(clean(title, 160))}</title>'
+    desc = f'<desc id="{prefix}-d">{escape(description)}</desc>'
+    head = f'<svg class="{classes}" role="img" aria-labelledby="{prefix}-t {prefix}-d" viewBox='
     return svg.replace("<svg viewBox=", head, 1).replace(">", f">{title}{desc}", 1)

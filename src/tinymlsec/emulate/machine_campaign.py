@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SLICE_SECONDS = 5.0
 """How long the worker runs before it answers, so that an interrupt is noticed."""
 SLACK = 1024
-"""Records that a later run may have more than the first."""
+"""Records that a later run may have more than four times as many as the first, or as are asked for."""
 _ORDER = list(RunEnd)
 
 
@@ -61,7 +61,7 @@ def run_campaign(
             "snapshot": snapshot, "take": list(take), "outputs": list(outputs), "chosen": points is not None,
             "start": window.start if window.start is not None else machine.registers()[-1],
             "points": made if points is None else len(points), "faults": injected is not None,
-            "record_limit": min(2 * made + SLACK, ROOM // RECORD.itemsize // 4) if take else 0,
+            "record_limit": min(4 * max(made, _last(points)) + SLACK, ROOM // RECORD.itemsize // 4) if take else 0,
         }  # fmt: skip
         if passed is None:
             passed = np.tile(np.array(window.arguments, np.uint32), (count, 1))
@@ -90,6 +90,11 @@ def _count(
     if count < 1:
         raise UsageError("a campaign needs at least one run")
     return count
+
+
+def _last(points: NDArray[np.integer[Any]] | None) -> int:
+    """Records that are asked for."""
+    return 0 if points is None or not len(points) else int(np.max(points)) + 1
 
 
 def _probe(take: Sequence[str], ranges: Sequence[tuple[int, int]]) -> Probe:

@@ -70,8 +70,7 @@ class Path:
         present = np.ones(made.shape, np.bool_)
         made[others], present[others] = self._found(signal[others], pcs[others])
         where = np.where(differs[others].any(axis=1), differs[others].argmax(axis=1), length)
-        everywhere: NDArray[np.bool_] = present.all(axis=0)
-        return Laid(made, everywhere, len(others), int(where.min()))
+        return Laid(made, np.asarray(present.all(axis=0), np.bool_), len(others), int(where.min()))
 
     def _found(
         self, signal: NDArray[np.float32], pcs: NDArray[np.uint32]

@@ -50,7 +50,8 @@ class Values:
 
     def __init__(self, part: Part, style: Style, *, weights: bool, cut: bool) -> None:
         self.part = part
-        self._steps = () if part.macs is None or part.stored is None else part.macs.groups(style)
+        fed = bool(part.fed) and part.macs is not None and part.fed[0].tensor == part.macs.input_tensor
+        self._steps = part.macs.groups(style) if part.macs is not None and part.stored is not None and fed else ()
         self.values = [*([] if weights else self._inputs(cut)), *(self._weights() if weights else [])]
         self.values += [*self._sums(), *self._outputs(cut)]
 
@@ -60,9 +61,8 @@ class Values:
             places = np.arange(min(fed.count, 16) if cut else fed.count)
             if k == 0 and self.part.macs is not None:
                 places = self.part.macs.inputs[self.part.channels[0]] - fed.first
-            words = f"input {fed.first} + " if fed.first else "input "
-            words = f"tensor {fed.tensor}, " + words
-            made += [Value("input", f"{words}{column}", column, k) for column in _spread(places)]
+            words = f"tensor {fed.tensor}, element"
+            made += [Value("input", f"{words} {fed.first + column}", column, k) for column in _spread(places)]
         return made
 
     def _weights(self) -> list[Value]:

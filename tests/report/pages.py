@@ -12,8 +12,8 @@ VOID = frozenset({"meta", "link", "br", "input", "img", "hr"})
 class Element:
     tag: str
     attributes: dict[str, str]
-    parents: tuple[Element, ...]
-    children: list[Element] = field(default_factory=list)
+    parents: tuple[Element, ...] = field(repr=False)  # a failed assertion would print the page over and over
+    children: list[Element] = field(default_factory=list, repr=False)
     text: list[str] = field(default_factory=list)
 
     def inside(self, tag: str) -> bool:

@@ -121,7 +121,7 @@ def _targets(page: Page, row: Element) -> list[str]:
 
 def test_plots_have_words_and_tables(page: Page) -> None:
     figures = page.all("figure")
-    assert len(figures) == 2
+    assert len(figures) == 3
     for svg in page.all("svg"):
         assert svg.attributes["role"] == "img"
         assert [c.tag for c in svg.children[:2]] == ["title", "desc"]

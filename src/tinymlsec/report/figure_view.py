@@ -24,6 +24,7 @@ class SeriesView:
     """A series: drawing, and what it shows in words and numbers."""
 
     title: str
+    description: str
     svg: Markup | None
     why_no_plot: str
     lines: tuple[tuple[str, str, str, str], ...]
@@ -62,9 +63,12 @@ def series_view(series: Series, prefix: str, rows: int, ink: Ink) -> SeriesView:
         rows: segments of one track that are named.
         ink: the page's allowance; used up here.
     """
+    from tinymlsec.report.series_plot import describe_series
+
     svg, why = _drawing(series, prefix, ink)
     return SeriesView(
         title=series.title,
+        description=describe_series(series),
         svg=svg,
         why_no_plot=why,
         lines=tuple(

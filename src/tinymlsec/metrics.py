@@ -36,6 +36,7 @@ METRICS: dict[str, MetricSpec] = {
     "traces_to_success": MetricSpec("traces", _UP, "traces until the named goal"),
     "guessing_entropy": MetricSpec("bits", _UP, "remaining uncertainty about the secret"),
     "max_abs_t": MetricSpec("t", _DOWN, "largest absolute Welch t statistic (TVLA)"),
+    "max_abs_r": MetricSpec("r", _DOWN, "largest absolute correlation of a prediction with a sample of the traces"),
     "snr": MetricSpec("ratio", _DOWN, "signal-to-noise ratio of the leakage"),
     "tpr_at_fpr": MetricSpec("share", _DOWN, "true-positive rate at the named false-positive rate"),
     "auc": MetricSpec("share", _DOWN, "area under the receiver operating characteristic of the attacker"),
@@ -49,6 +50,9 @@ METRICS: dict[str, MetricSpec] = {
     "flash_bytes": MetricSpec("bytes", _DOWN, "program memory"),
     "bits_per_query": MetricSpec("bits", _DOWN, "information leaked by one query"),
     "psnr_db": MetricSpec("dB", _DOWN, "likeness of what the attacker recovered to the original"),
+    "inputs_recovered": MetricSpec("share", _DOWN, "share of input values that the attacker holds exactly"),
+    "input_error": MetricSpec("input steps", _UP, "mean absolute error of what the attacker recovered of an input"),
+    "correlation": MetricSpec("coefficient", _DOWN, "correlation of what the attacker recovered with the original"),
     "detector_auc": MetricSpec(
         "share", _UP, "area under the receiver operating characteristic of the model as a detector"
     ),

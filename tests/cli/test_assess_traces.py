@@ -137,3 +137,28 @@ def test_traces_are_part_of_the_target_and_of_the_record(call: Call, digits: obj
     done = call(*words, *options, "-o", "some", "--resume")
     assert done.returncode == 2, "other samples under the same name are another target"
     assert "a run of something else" in done.stderr
+
+
+def test_an_attack_without_traces_says_how_to_make_some(call: Call, digits: object) -> None:
+    done = call("assess", digits.model, "--only", "measured-leakage", "-o", "run")  # type: ignore[attr-defined]
+    assert done.returncode == 3
+    assert "--traces PATH" in done.stdout
+
+
+def test_imported_traces_are_attacked_and_reported(call: Call, digits: object, tmp_path: Path) -> None:
+    """Traces that show an input byte, from a file to the pages of the report."""
+    raw = given(1500)
+    leak = np.bitwise_count(raw).astype(np.float32) + np.random.default_rng(4).standard_normal(raw.shape, np.float32)
+    written(tmp_path / "scope.npz", npz(samples=leak, inputs=raw))
+    words = ["assess", digits.model, "--traces", "scope.npz", "--only", "measured-leakage", "--effort", "quick"]  # type: ignore[attr-defined]
+    done = call(*words, "-o", "run")
+    assert done.returncode == 0, done.stderr
+    (evidence,) = read_run(tmp_path / "run").evidence
+    assert (evidence.basis, evidence.verdict.kind) == ("measured", "inconclusive")
+    assert "the inputs are given away (H3)" in evidence.verdict.reason
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Largest |r| over time" in page
+    again = call(*words, "-o", "again")
+    assert again.returncode == 0
+    (other,) = read_run(tmp_path / "again").evidence
+    assert other.comparable() == evidence.comparable()

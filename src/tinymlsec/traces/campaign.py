@@ -28,7 +28,7 @@ from tinymlsec.traces.traceset import Noise, TraceInfo
 
 if TYPE_CHECKING:
     from tinymlsec.emulate.codegen.program import Program
-    from tinymlsec.emulate.twin import StartedTwin
+    from tinymlsec.emulate.twin import StartedTwin, Twin
 
 _CodesOf = Callable[[int, int], Codes]
 WHOLE = "inference"
@@ -73,36 +73,52 @@ def campaign(model: Path, device: str, options: CampaignOptions) -> Iterator[Sim
     from tinymlsec.emulate.twin import twin_for
 
     graph, data = read_model_file(model)
-    leakage = Leakage(options.leakage, dict(options.weights))
-    space = input_space(graph)
-    codes = _codes(graph, space, options)
+    Leakage(options.leakage)  # which refuses an unknown one before anything is built
     twin = twin_for(graph, load_device(device), options.style)
+    with campaign_of(twin, data, options, model.name) as made:
+        yield made
+
+
+@contextmanager
+def campaign_of(twin: Twin, data: bytes, options: CampaignOptions, name: str) -> Iterator[SimulatedTraces]:
+    """Traces of firmware that is built already.
+
+    Args:
+        twin: of the model.
+        data: the model's file.
+        options: see there; the style is the twin's.
+        name: of the model, for reports.
+
+    Raises:
+        InputError: as for `campaign`.
+    """
+    space, window = input_space(twin.model), options.window or default_window(twin.program)
+    codes, layer = _codes(twin.model, space, options), layer_of(window)
+    if layer is None and window != WHOLE:
+        raise UsageError(
+            "a campaign shows a layer, one of its pixels, or an inference", found=window[:200],
+            expected=f"op:<n>, op:<n>@<y>,<x>,<c0>:<c1> or {WHOLE}",
+        )  # fmt: skip
+
+    def inputs(first: int, count: int) -> NDArray[np.uint8]:
+        return _bytes(space.to_device(codes(first, count)))
+
     with ExitStack() as stack:
         started = stack.enter_context(twin.start())
-        name = options.window or default_window(twin.program)
-        layer = layer_of(name)
-        if layer is None and name != WHOLE:
-            raise UsageError(
-                "a campaign shows a layer, one of its pixels, or an inference", found=name[:200],
-                expected=f"op:<n>, op:<n>@<y>,<x>,<c0>:<c1> or {WHOLE}",
-            )  # fmt: skip
-        window = started.inference if name == WHOLE else started.enter(name)
-
-        def inputs(first: int, count: int) -> NDArray[np.uint8]:
-            return _bytes(space.to_device(codes(first, count)))
-
-        address, size = twin.input_address(), twin.program.inputs[0].bytes
-        places: tuple[tuple[int, int, int], ...] = ((address, 0, size),)
+        entered = started.inference if window == WHOLE else started.enter(window)
+        size = twin.program.inputs[0].bytes
+        places: tuple[tuple[int, int, int], ...] = ((twin.input_address(), 0, size),)
         fed: Inputs | None = None
         if layer is not None and layer > 0:
-            places, fed = _later(graph, space, codes, started, layer, stack)
+            places, fed = _later(twin.model, space, codes, started, layer, stack)
         base = TraceInfo(
-            source=f"emulated firmware of {model.name}, {options.style} kernels, {_words(options)}",
+            source=f"emulated firmware of {name}, {twin.program.style} kernels, {_words(options)}",
             basis=Basis.SIMULATED, model_digest=hashlib.sha256(data).hexdigest(),
         )  # fmt: skip
         made = SimulatedTraces(
-            started.machine, window, options.count, inputs, places, leakage, seed=options.seed, base=base, fed=fed
-        )
+            started.machine, entered, options.count, inputs, places, Leakage(options.leakage, dict(options.weights)),
+            seed=options.seed, base=base, fed=fed,
+        )  # fmt: skip
         yield made.with_noise(_placed(made, options.noise))
 
 

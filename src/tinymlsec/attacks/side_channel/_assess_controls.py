@@ -108,7 +108,7 @@ class ControlBench:
 
     def controls(self, plan: Plan, against: tuple[Varied, ...]) -> tuple[Control, Control]:
         """Loud and silent, with the noise and the traces of the assessment."""
-        loud = [self.run(varied, plan) for varied in against]
+        loud = [self.run(varied, replace(plan, silent=False)) for varied in against]
         silent = [self.run(varied, replace(plan, silent=True)) for varied in against]
         name = f"dense layer of {INPUTS} x {UNITS}"
         return (

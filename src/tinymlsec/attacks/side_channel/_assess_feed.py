@@ -54,6 +54,15 @@ class Feed:
         return made
 
 
+def reached(started: StartedTwin, parts: Sequence[Part]) -> list[Part]:
+    """Those that an inference calls, in its order; what only start-up runs (CALL_ONCE) is left out."""
+    machine = started.machine
+    machine.restore(started.ready)
+    at = {machine.address_of(part.layer.symbol): part for part in parts}
+    seen = machine.run(started.inference, probe=Probe(visits=tuple(at))).visits[:, 1].tolist()
+    return [at[address] for address in dict.fromkeys(seen)]
+
+
 class Walk:
     """One inference, from layer to layer. What is done at a layer must leave the machine as it was.
 

@@ -44,7 +44,7 @@ def metrics(found: Assessed) -> tuple[Metric, ...]:
             made.append(
                 Metric.of(
                     "traces_to_success", needed[0], low=needed[1], high=needed[2], n=worst.traces,
-                    label=f"until the t-test alarms, fixed against random {varied}, operator {worst.part.name}",
+                    label=f"until an alarm, fixed against random {varied}, operator {worst.part.name}",
                 )
             )  # fmt: skip
     made += [metric for kind in KINDS if (metric := _ratio_metric(found, kind)) is not None]
@@ -73,7 +73,7 @@ def _ratio_metric(found: Assessed, kind: str) -> Metric | None:
     low, high = ratio_interval(ratio.ratio, n)
     return Metric.of(
         "snr", ratio.ratio, low=low, high=high, n=n,
-        label=f"{kind}: {ratio.value.name} of operator {window.part.name}; by chance up to {ratio.shuffled:.3g}",
+        label=f"{ratio.value.name} of operator {window.part.layer.index} (by chance {ratio.shuffled:.2g})",
     )  # fmt: skip
 
 

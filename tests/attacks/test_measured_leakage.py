@@ -13,6 +13,7 @@ from attacks.attack_targets import Workbench, float_linear
 from tinymlsec.attacks._asking import random_codes
 from tinymlsec.attacks.side_channel._chain import CANDIDATES
 from tinymlsec.attacks.side_channel._features import bits
+from tinymlsec.attacks.side_channel._measured_cut import VALUES, fitting
 from tinymlsec.attacks.side_channel._measured_groups import groups_of
 from tinymlsec.attacks.side_channel._measured_report import fisher
 from tinymlsec.attacks.side_channel._measured_run import luck
@@ -26,9 +27,11 @@ from tinymlsec.attacks.side_channel._measured_subject import (
 )
 from tinymlsec.attacks.side_channel._measured_weights import GUESSES, KNOWN, _Partial
 from tinymlsec.attacks.side_channel.measured_leakage import measured_leakage
+from tinymlsec.errors import CapabilityMissing
 from tinymlsec.evidence import Observation
 from tinymlsec.examples import digits_model
 from tinymlsec.records import Basis, VerdictKind
+from tinymlsec.registry import EffortLevel
 from tinymlsec.target.device import load_device
 from tinymlsec.target.given_traces import GivenTraces, load_given_traces
 from tinymlsec.target.target import Target
@@ -308,6 +311,48 @@ def test_a_pixel_at_the_border_has_no_sums(bench: Workbench, digits: Target) -> 
     raw = raw_inputs(digits, 500)
     seen = attacked(bench, with_traces(digits, made(np.bitwise_count(raw), raw), "op:0@0,0,0:1"))
     assert "reaches over the border" in seen.facts["looked_at"]
+
+
+def test_a_part_of_long_traces_is_named_by_its_samples(bench: Workbench, digits: Target) -> None:
+    raw = raw_inputs(digits, 1200)
+    signal = np.zeros((1200, 500))
+    signal[:, 321] = 3 * np.bitwise_count(raw[:, 20])
+    target = with_traces(digits, made(signal, raw))
+    for first, last, found in ((0, 0, True), (300, 400, True), (0, 300, False)):
+        seen = attacked(bench, target, first=first, last=last, traces=1000)
+        assert seen.facts["speaks_of_inputs_H3"] is found
+        if found:
+            assert "input byte 20 shows at sample 321" in seen.summary
+            assert seen.facts["families"][0]["sample"] == 321
+            line = seen.series[0].lines[0]
+            assert (line.start, line.samples) == (first, 500 if not last else last - first)
+    with pytest.raises(CapabilityMissing, match="no sample is left"):
+        attacked(bench, target, first=500)
+
+
+def test_memory_is_bounded_by_fewer_predictions(bench: Workbench, digits: Target) -> None:
+    config = measured_leakage.configure(EffortLevel.THOROUGH)
+    for samples in (500, 50_000, 700_000):
+        small = fitting(config, samples)
+        assert (2 * small.inputs + 6 * small.steps) * 2 * samples <= 1.01 * VALUES
+        assert small.inputs >= 8
+        assert small.steps >= 4
+    raw = raw_inputs(digits, 4)
+    wide = np.broadcast_to(np.arange(4, dtype=np.float32)[:, None], (4, 2_000_000))
+    info = TraceInfo(source="made here", basis=Basis.SIMULATED)
+    seen = look(ArrayTraces(info, wide[:, :9], raw)).survey
+    target = replace(digits, traces=GivenTraces(ArrayTraces(info, wide, raw), seen, "", "", "", ""))
+    with pytest.raises(CapabilityMissing, match=r"measured-leakage\.first=N"):
+        attacked(bench, target)
+
+
+def test_one_input_in_all_that_is_looked_at(bench: Workbench, digits: Target) -> None:
+    raw = raw_inputs(digits, 3000)
+    raw[:1500] = raw[0]
+    target = with_traces(digits, made(np.bitwise_count(raw), raw))
+    with pytest.raises(CapabilityMissing, match="fixed input"):
+        attacked(bench, target, traces=1200)
+    assert attacked(bench, target, traces=3000).effort.traces == 1500
 
 
 def test_the_same_traces_give_the_same_evidence(bench: Workbench, digits: Target) -> None:

@@ -18,6 +18,7 @@ from tinymlsec.analysis.ttest import TTest, TTestResult
 from tinymlsec.attacks.side_channel._features import bits
 from tinymlsec.attacks.side_channel._measured_groups import Groups
 from tinymlsec.attacks.side_channel._measured_subject import FEATURES, ORDERS, Subject, shown
+from tinymlsec.errors import CapabilityMissing
 
 if TYPE_CHECKING:
     from tinymlsec.context import Progress
@@ -121,6 +122,9 @@ def first_look(
         asked: traces for which the runtime is asked for decisions and outputs, at most.
         rng: of the exchange.
         said: progress.
+
+    Raises:
+        CapabilityMissing: all traces have the fixed input.
     """
     own, late, tests = _Compared(traces.samples), _Compared(traces.samples), _Tests()
     total = min(most, len(traces))
@@ -139,6 +143,11 @@ def first_look(
         if few and subject.sums is not None and len(inputs):
             bits_ = subject.output_bits(subject.codes(inputs[:few]))
             late.update({"outputs": bits_}, samples[:few], rng)
+    if not own.traces:
+        raise CapabilityMissing(
+            "inputs do not differ in the traces that are looked at", found=f"{total:,} traces of one fixed input",
+            next_step="record fixed and random inputs in turn, or look at more: --set measured-leakage.traces=N",
+        )  # fmt: skip
     alpha = ALPHA / max(len(own.rows) + len(late.rows), 1)
     return FirstLook(own.traces, own.families(alpha) | late.families(alpha), groups, *tests.results())
 

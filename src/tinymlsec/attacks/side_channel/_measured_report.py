@@ -63,22 +63,24 @@ def summary(done: Done) -> str:
 
 
 def _found(seen: Examined) -> Iterator[str]:
-    inputs = seen.look.families["inputs"]
+    inputs, outputs, sums = seen.look.families["inputs"], seen.look.families.get("outputs"), seen.look.sums
     if inputs.speaks:
-        row, sample, r = inputs.peak
-        byte = seen.subject.bytes[row % len(seen.subject.bytes)]
-        yield f"input byte {byte} shows at sample {sample} (r {r:.3f}, chance {inputs.level:.3f})"
-    if (sums := seen.look.sums) is not None and sums.speaks:
-        row, sample, r = sums.peak
-        yield f"the sum after product {row + 1} goes with sample {sample} (r {r:.3f}, chance {sums.level:.3f})"
-    if (outputs := seen.look.families.get("outputs")) is not None and outputs.speaks:
-        row, sample, r = outputs.peak
-        yield f"output {seen.subject.outputs[row]} shows at sample {sample} (r {r:.3f}, chance {outputs.level:.3f})"
+        byte = seen.subject.bytes[inputs.peak[0] % len(seen.subject.bytes)]
+        yield f"input byte {byte} shows at {_place(inputs, seen.begin)}"
+    if sums is not None and sums.speaks:
+        yield f"the sum after product {sums.peak[0] + 1} goes with {_place(sums, seen.begin)}"
+    if outputs is not None and outputs.speaks:
+        yield f"output {seen.subject.outputs[outputs.peak[0]]} shows at {_place(outputs, seen.begin)}"
     if total := len(seen.guesses.weights):
         yield f"{seen.first_in_rank} of {total} guessed weights first among {GUESSES}"
     if seen.groups_differ and seen.look.test is not None:
         test = seen.look.test
         yield f"|t| {test.max_abs[0]:.1f} (threshold {test.threshold:.1f}) between {seen.look.groups.words}"
+
+
+def _place(family: Family, begin: int) -> str:
+    _, sample, r = family.peak
+    return f"sample {begin + sample} (r {r:.3f}, chance {family.level:.3f})"
 
 
 def metrics_of(seen: Examined, rng: np.random.Generator) -> tuple[Metric, ...]:
@@ -120,7 +122,7 @@ def _ratio(seen: Examined) -> Iterator[Metric]:
     value = float(min(ratios.max(), DRAWN))
     low, high = (min(r * r / max(1 - r * r, 1 / DRAWN), DRAWN) for r in fisher(float(np.sqrt(value / (1 + value))),
                                                                                seen.look.traces))  # fmt: skip
-    label = (f"input byte {seen.guesses.ratio_bytes[row]} by weight and sign, sample {sample}; chance "
+    label = (f"input byte {seen.guesses.ratio_bytes[row]} by weight and sign, sample {seen.begin + sample}; chance "
              f"{seen.guesses.ratio_chance:.2g}, interval approximate")  # fmt: skip
     yield Metric.of("snr", value, low=min(low, value), high=max(high, value), n=seen.look.traces, label=label)
 
@@ -167,22 +169,22 @@ def series_of(seen: Examined) -> tuple[Series, ...]:
     look, made = seen.look, []
     shown = [("input bytes", look.families["inputs"]), ("sums of products", look.sums),
              ("outputs of the layer", look.families.get("outputs"))]  # fmt: skip
-    lines = [Line.of(name, family.over_time) for name, family in shown if family is not None]
+    lines = [Line.of(name, family.over_time, start=seen.begin) for name, family in shown if family is not None]
     quiet = np.max([np.abs(family.silent).max(axis=0) for family in look.families.values()], axis=0)
     level = max(family.level for family in look.families.values())
     made.append(Series(
         title="Largest |r| over time", x_label="sample", y_label="|r|",
-        lines=(*lines, Line.of("all of them, inputs exchanged", quiet)), thresholds=(level,),
+        lines=(*lines, Line.of("all of them, inputs exchanged", quiet, start=seen.begin)), thresholds=(level,),
     ))  # fmt: skip
     if seen.guesses.ratios.size:
         best = np.minimum(seen.guesses.ratios.max(axis=0), DRAWN)
         made.append(Series(title="Signal-to-noise ratio of input bytes over time", x_label="sample", y_label="ratio",
-                           lines=(Line.of("largest of the bytes that show best", best),),
+                           lines=(Line.of("largest of the bytes that show best", best, start=seen.begin),),
                            thresholds=(seen.guesses.ratio_chance,)))  # fmt: skip
     if look.test is not None:
         ends = (look.test.threshold, -look.test.threshold)
         made.append(Series(title=f"Welch's t over time: {look.groups.words}"[:200], x_label="sample", y_label="t",
-                           lines=(Line.of("t", look.test.values[0]),), thresholds=ends))  # fmt: skip
+                           lines=(Line.of("t", look.test.values[0], start=seen.begin),), thresholds=ends))  # fmt: skip
     return tuple(made)
 
 
@@ -198,7 +200,7 @@ def facts_of(seen: Examined) -> dict[str, Any]:
         "sums_show_best_as": MODELS[order] if look.sums is not None else None,
         "speaks_of_inputs_H3": seen.inputs_speak or seen.weights_speak,
         "speaks_of_weights_H2": seen.weights_speak,
-        "families": [_row(family) for family in look.families.values()],
+        "families": [_row(family, seen.begin) for family in look.families.values()],
         "weights": [
             {"product": int(k), "rank": float(rank), "partial_correlation": round(float(r), 5)}
             for k, rank, r in zip(guesses.weights, guesses.ranks.middle[:, -1:].ravel(), guesses.best, strict=True)
@@ -206,7 +208,7 @@ def facts_of(seen: Examined) -> dict[str, Any]:
     }
 
 
-def _row(family: Family) -> dict[str, Any]:
+def _row(family: Family, begin: int) -> dict[str, Any]:
     row, sample, r = family.peak
     return {
         "name": family.name,
@@ -214,7 +216,7 @@ def _row(family: Family) -> dict[str, Any]:
         "traces": family.traces,
         "largest": round(r, 5),
         "prediction": row,
-        "sample": sample,
+        "sample": begin + sample,
         "chance": round(family.level, 5),
         "inputs_exchanged": round(float(np.abs(family.silent).max(initial=0.0)), 5),
     }

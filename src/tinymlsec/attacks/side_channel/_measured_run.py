@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinymlsec.attacks._asking import random_codes
 from tinymlsec.attacks.side_channel._features import bits
+from tinymlsec.attacks.side_channel._measured_cut import Part, fitting, part_of
 from tinymlsec.attacks.side_channel._measured_groups import Groups, groups_of
 from tinymlsec.attacks.side_channel._measured_look import ALPHA, FirstLook, first_look
 from tinymlsec.attacks.side_channel._measured_subject import Subject, asker, subject_of
@@ -42,6 +43,8 @@ class Examined:
     subject: Subject
     look: FirstLook
     guesses: Guessed
+    begin: int = 0
+    """Number of the first sample that was looked at."""
 
     @property
     def inputs_speak(self) -> bool:
@@ -111,7 +114,7 @@ def run(target: Target, config: MeasuredLeakageConfig, context: Context) -> Done
     """The attack.
 
     Raises:
-        CapabilityMissing: the model keeps state.
+        CapabilityMissing: the model keeps state, or traces that are too long, or have one input only.
     """
     model, given = target.model, target.require_traces()
     assert model is not None
@@ -119,12 +122,14 @@ def run(target: Target, config: MeasuredLeakageConfig, context: Context) -> Done
         raise CapabilityMissing(
             "models that keep state are not covered", next_step="cut the stream at its first layers"
         )
+    traces = part_of(given.set, config)
+    config = fitting(config, traces.samples)
     ask = asker(model, context.victim_of)
     subject = subject_of(target, ask, given.window, config.style, (config.inputs, config.outputs))
     streams = context.rng.spawn(3)
     positive = _positive(target, subject, config, streams[0])
-    groups = groups_of(given.set, subject)
-    seen = examine(given.set, subject, groups, config, streams[1], context.progress)
+    groups = groups_of(traces, subject)
+    seen = examine(traces, subject, groups, config, streams[1], context.progress)
     return Done(seen, positive, _negative(seen))
 
 
@@ -139,7 +144,7 @@ def examine(
     guesses = guessed(
         traces, subject, look, most=config.traces, weights=config.weights, points=config.points, rng=rng, said=said
     )
-    return Examined(subject, look, guesses)
+    return Examined(subject, look, guesses, traces.first if isinstance(traces, Part) else 0)
 
 
 def _negative(seen: Examined) -> Control:

@@ -31,6 +31,10 @@ class MeasuredLeakageConfig(AttackConfig):
     """Weights that are guessed."""
     points: int = Field(default=2000, ge=10, le=100_000)
     """Samples at which they are guessed: those that speak of the inputs most."""
+    first: int = Field(default=0, ge=0)
+    """First sample of each trace that is looked at."""
+    last: int = Field(default=0, ge=0)
+    """The one after the last; 0 for the end of the traces."""
     asked: int = Field(default=1000, ge=0, le=10_000_000)
     """Traces, at most, for which the runtime is asked for the layer's outputs and for decisions."""
     detectable: float = Field(default=0.1, gt=0, lt=1)

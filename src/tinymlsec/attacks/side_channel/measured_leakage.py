@@ -111,12 +111,13 @@ def measured_leakage(target: Target, config: MeasuredLeakageConfig, context: Con
     ## Limits
 
     The basis is what the set says of itself: *measured* for files from an oscilloscope, *simulated* for campaigns of
-    `tinymlsec traces simulate`. No traces of real hardware were at hand when this was written; it was tested on
-    simulated sets that were exported to each of the formats and imported again. Traces must be aligned. What is not
-    found may be found by a better probe, a profile, more samples at once, or a model of the leak that is not a Hamming
-    weight or distance; in particular registers that hold something else before the sum. Sums are those of one output
-    value, whose products are taken in the order of the reference kernels. A fixed input that came in one block, and not
-    between the others, differs by drift alone. With random inputs a decision tells little of what a t-test could see.
+    `tinymlsec traces simulate`. No traces of a neural network on real hardware were at hand when this was written; it
+    was tested on simulated sets that were exported to each of the formats and imported again. Traces must be aligned.
+    What is not found may be found by a better probe, a profile, more samples at once, or a model of the leak that is
+    not a Hamming weight or distance; in particular registers that hold something else before the sum. Sums are those of
+    one output value, whose products are taken in the order of the reference kernels. A fixed input that came in one
+    block, and not between the others, differs by drift alone. With random inputs a decision tells little of what a
+    t-test could see. For layers behind the first the runtime is asked for the activations of every trace, twice.
 
     Source: E. Brier, C. Clavier, F. Olivier, "Correlation Power Analysis with a Leakage Model", CHES 2004; L. Batina,
     S. Bhasin, D. Jap, S. Picek, "CSI NN", USENIX Security 2019; G. Goodwill, B. Jun, J. Jaffe, P. Rohatgi, "A testing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,3 +128,38 @@ def test_arrays_are_checked() -> None:
         ArrayTraces(info, good, np.zeros((3, 1), np.uint8))
     with pytest.raises(TraceError, match="addresses"):
         ArrayTraces(info, good, pc=np.zeros(4, np.uint32))
+
+
+def test_long_traces_share_a_generator_among_fewer(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many values at a time, however long traces are; each block is run once, into however many chunks it goes."""
+    made = traces_of(machine, 900, noise=Noise(sigma=1.0))
+    monkeypatch.setattr("tinymlsec.traces.simulated.BLOCK_VALUES", 128 * made.samples)
+    runs: list[int] = []
+    campaign = type(machine).campaign
+
+    def counted(self: Machine, *arguments: object, runs_: list[int] = runs, **options: object) -> object:
+        runs_.append(int(options["runs"]))  # type: ignore[call-overload]
+        return campaign(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(machine), "campaign", counted)
+    short = traces_of(machine, 900, noise=Noise(sigma=1.0))
+    reference = whole(short, 10_000)
+    assert runs == [1, *[128] * 7, 4]
+    runs.clear()
+    assert (whole(short, 30) == reference).all()
+    assert runs == [*[128] * 6, 4], "the first block is kept"
+    assert (whole(short, 301) == reference).all()
+
+
+def test_what_is_fed_is_written_and_inputs_are_kept(machine: Machine) -> None:
+    """A later layer: the machine gets the activations, the set says what the model was given."""
+    given = uniform_inputs(5, 3)
+
+    def fed(first: int, count: int) -> np.ndarray:
+        return np.repeat(np.bitwise_count(given(first, count)).sum(1, dtype=np.uint8)[:, None], 32, 1)
+
+    made = replace(traces_of(machine, 50, leakage=Leakage("bus")), inputs=given, fed=fed)
+    chunk = next(iter(made.chunks(50)))
+    assert (chunk.inputs == given(0, 50)).all()
+    expected = np.bitwise_count(fed(0, 50).view(np.uint32)[:, 0])
+    assert any((column == expected).all() for column in chunk.samples.T)

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 BLOCK = 1000
 """Traces that share a random generator: however a set is cut into chunks, its traces are the same."""
-BLOCK_VALUES = 1 << 25
+BLOCK_VALUES = 1 << 24
 """Most samples of all traces of a block: where traces are long, fewer share one."""
 
+_Block = tuple[NDArray[np.float32], NDArray[np.uint8]]
 Inputs = Callable[[int, int], NDArray[np.uint8]]
 """(first, count) -> (count, k) bytes of inputs; the same traces always have the same inputs."""
 
@@ -117,16 +118,19 @@ class SimulatedTraces:
 
     def chunks(self, size: int = CHUNK, *, start: int = 0, end: int | None = None) -> Iterator[Chunk]:
         """See `TraceSet.chunks`."""
-        end = self.count if end is None else min(end, self.count)
+        end, each = self.count if end is None else min(end, self.count), self._each
+        held: dict[
+            int, tuple[NDArray[np.float32], NDArray[np.uint8]]
+        ] = {}  # made once for all chunks that it reaches into
         for first in range(start, end, size):
             last = min(first + size, end)
-            each = self._each
-            blocks = [self._block(number) for number in range(first // each, -(-last // each))]
+            held = {n: held[n] if n in held else self._block(n) for n in range(first // each, -(-last // each))}
             skip = first - first // each * each
-            samples, inputs = (np.concatenate(parts)[skip : skip + last - first] for parts in zip(*blocks, strict=True))
+            rows = slice(skip, skip + last - first)
+            samples, inputs = (np.concatenate(parts)[rows] for parts in zip(*held.values(), strict=True))
             yield Chunk(first, samples, inputs)
 
-    def _block(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def _block(self, number: int) -> _Block:
         first = number * self._each
         count = min(self._each, self.count - first)
         campaign = self._first if number == 0 else self._campaign(first, count, self._places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tinymlsec.emulate.cores import CORES
 from tinymlsec.emulate.machine import Machine
 from tinymlsec.emulate.memory_maps import memory_map
 from tinymlsec.emulate.toolchain import build_firmware
+from tinymlsec.emulate.twin import build_twin
 from tinymlsec.emulate.windows import enter, named
 from tinymlsec.errors import MachineError, UsageError
 from tinymlsec.examples import digits_model
@@ -123,3 +125,36 @@ def test_a_window_that_is_never_reached(ready: Ready) -> None:
         enter(machine, inference, named("tms_reset#7", machine, program))
     machine.restore(start)
     machine.drop(start)
+
+
+def test_every_address_of_a_function_ends_a_run_again(ready: Ready) -> None:
+    """Blocks that the engine has translated and linked before, in runs with other ends, must not run over an end."""
+    machine, program, inference = ready
+    start = machine.snapshot()
+    layer = next(layer for layer in program.layers if layer.op == "FULLY_CONNECTED")
+    machine.restore(start)
+    window = enter(machine, inference, named(f"op:{layer.index}", machine, program))
+    inside = machine.snapshot()
+    seen = machine.run(window, probe=Probe(registers=True)).records["pc"]
+    ends, first = np.unique(seen[1:], return_index=True)
+    for _ in range(2):
+        for end, number in zip(ends.tolist(), first.tolist(), strict=True):
+            machine.restore(inside)
+            run = machine.run(Window("to", None, (), end), instructions=1_000_000)
+            assert (run.end, machine.registers()[-1]) == (RunEnd.DONE, end), (hex(end), number)
+        machine.restore(inside)
+        assert machine.run(window).end is RunEnd.DONE
+    machine.restore(start)
+
+
+def test_layers_of_a_model_with_state_are_come_to_again(shared_data: Path) -> None:
+    """On this firmware the engine ran over every end that earlier runs with other ends had linked."""
+    twin = build_twin((shared_data / "microwakeword/vad.tflite").read_bytes(), CORES["cortex-m4f"])
+    with twin.start() as running:
+        machine = running.machine
+        stops = [machine.address_of(layer.symbol) for layer in running.program.layers]
+        for stop in (*stops, *stops, *reversed(stops)):
+            machine.restore(running.ready)
+            window = Window("to", running.inference.start, running.inference.arguments, stop)
+            assert machine.run(window, instructions=1_000_000).end is RunEnd.DONE
+            assert machine.registers()[-1] == stop

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from tinymlsec.emulate.engine import library as lib
@@ -121,6 +122,14 @@ class Emulator:
             if region.base <= address and address + size <= region.base + region.size:
                 return ctypes.string_at(region.host + (address - region.base), size)
         raise ValueError(f"no memory with {size} bytes at 0x{address:08x}")
+
+    def forget(self, address: int) -> None:
+        """Lets the engine translate the code at an address anew.
+
+        Where a run is to end there, blocks that it has linked in runs with other ends would run over it.
+        """
+        with suppress(ValueError):  # no memory: nothing was translated there
+            self.write(address, self.read(address, 2))
 
     def registers(self) -> list[int]:
         """r0 to r14 and the program counter, or x0 to x31 and the program counter."""

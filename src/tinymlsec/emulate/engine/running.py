@@ -160,6 +160,8 @@ class Running:
         start = request["start"] if request["start"] is not None else emulator.registers()[-1]
         until = emulator.idle if watched or request["stop"] is None or emulator.how[1] else request["stop"]
         deadline = time.monotonic() + request["seconds"]
+        if until == request["stop"]:
+            emulator.forget(until)
         emulator.go(start, until, request["limit"], request["seconds"])
         waits = MOST_WAITS if self.bench.ticking else MOST_LONELY_WAITS
         while time.monotonic() <= deadline and self.bench.report.exit_code is None:

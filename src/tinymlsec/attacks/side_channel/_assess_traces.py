@@ -95,17 +95,16 @@ class Source:
         return int(np.clip(BYTES // each, 4, TOGETHER)) // 2 * 2
 
     def batches(self, sizes: Sequence[int]) -> Iterator[Batch]:
-        """Batches of the given sizes; the same every time. In each, half of the traces are random ones.
+        """Batches of the given sizes; the same every time. In each, half of the traces are random ones. After the last
+        one the firmware has its own weights again.
 
         Raises:
             MachineError: a run ended in another way than the reference.
         """
-        try:
-            for number, size in enumerate(sizes):
-                yield self._batch(size, np.random.default_rng((self.seed, number)))
-        finally:
-            if self.varied == "weights" and self.part.stored is not None and self.machine.link.worker.alive:
-                self.machine.write(self.part.stored.address, self.part.stored.values.tobytes())
+        for number, size in enumerate(sizes):
+            yield self._batch(size, np.random.default_rng((self.seed, number)))
+        if self.varied == "weights" and self.part.stored is not None:
+            self.machine.write(self.part.stored.address, self.part.stored.values.tobytes())
 
     def _batch(self, size: int, rng: np.random.Generator) -> Batch:
         groups = rng.permutation(np.arange(size) % 2).astype(np.bool_)

@@ -93,7 +93,7 @@ def leakage_assessment(target: Target, config: LeakageAssessmentConfig, context:
     in every other trace. What not every trace executes is left out and counted, with the number of traces that part.
 
     *Noise.* The ratio is set once, at a named sample of a control layer on the same core, and becomes one sigma for
-    everything. The target does not set its own noise, so a quieter target is not given a quieter probe.
+    everything. It is the same for every target on that core: a quieter target is not given a quieter probe.
 
     *Traces needed.* t grows with the square root of the number of traces; the number at which the worst sample passes
     the threshold follows, with the interval of its t, and for other ratios from the signal without noise.

@@ -40,6 +40,12 @@ def test_colors_follow_the_theme_and_nothing_is_global() -> None:
     Page(svg)
 
 
+def test_numbers_at_the_axis_are_whole() -> None:
+    svg = curve_svg(curve((0.01, 0.5), (0.125, 0.4), (100, 0.3), log_x=True), "p")
+    assert ">0.01<" in svg
+    assert not re.search(r'="[^"]*\d\.\d\d', svg)
+
+
 def test_reference_lines_are_labeled() -> None:
     svg = curve_svg(curve((1, 0.5), (2, 0.4), chance=0.1, reference=0.9), "p")
     assert ">chance<" in svg

@@ -167,7 +167,8 @@ def _compact(svg: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>", r'<svg viewBox="\1">', svg, count=1)
     svg = re.sub(r"xlink:href=", "href=", svg)
-    svg = re.sub(r"(\d\.\d)\d+", r"\1", svg)
+    # coordinates are rounded, numbers that people read are not
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d)\d+", r"\1", tag[0]), svg)
     svg = re.sub(r' transform="rotate\(-0 [^"]*"|<defs>\s*</defs>', "", svg)
     return _without_bare_groups(re.sub(r"\s*\n\s*", " ", svg).replace("> <", "><"))
 

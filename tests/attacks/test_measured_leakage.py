@@ -202,7 +202,10 @@ def test_sums_that_leak_give_weights_away(bench: Workbench, digits: Target) -> N
     assert all(m.n for m in seen.metrics)
     assert [curve.metric for curve in seen.curves] == ["guessing_entropy", "weights_recovered"]
     assert seen.curves[1].points[-1].y == 1.0
-    assert [series.y_label for series in seen.series][:2] == ["|r|", "ratio"]
+    assert [series.y_label for series in seen.series][:3] == ["|r|", "|r|", "ratio"]
+    first = seen.series[0]
+    assert [line.name for line in first.lines] == ["input bytes", "sums of products", "inputs exchanged"]
+    assert max(first.lines[0].high) > first.thresholds[0] > max(first.lines[2].high)
 
 
 def test_a_probe_of_the_other_polarity_sees_the_same(bench: Workbench, digits: Target) -> None:

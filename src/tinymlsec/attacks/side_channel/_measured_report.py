@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,15 +167,12 @@ def curves_of(seen: Examined, rng: np.random.Generator) -> tuple[Curve, ...]:
 def series_of(seen: Examined) -> tuple[Series, ...]:
     """Correlation, ratio and t over time."""
     look, made = seen.look, []
-    shown = [("input bytes", look.families["inputs"]), ("sums of products", look.sums),
-             ("outputs of the layer", look.families.get("outputs"))]  # fmt: skip
-    lines = [Line.of(name, family.over_time, start=seen.begin) for name, family in shown if family is not None]
-    quiet = np.max([np.abs(family.silent).max(axis=0) for family in look.families.values()], axis=0)
-    level = max(family.level for family in look.families.values())
-    made.append(Series(
-        title="Largest |r| over time", x_label="sample", y_label="|r|",
-        lines=(*lines, Line.of("all of them, inputs exchanged", quiet, start=seen.begin)), thresholds=(level,),
-    ))  # fmt: skip
+    early = [("input bytes", look.families["inputs"])]
+    early += [("sums of products", look.sums)] if look.sums is not None else []
+    made.append(_correlations("Largest |r| over time", early, seen.begin))
+    if (outputs := look.families.get("outputs")) is not None:
+        title = f"Largest |r| of the layer's outputs over time, {outputs.traces:,} traces"
+        made.append(_correlations(title, [("outputs of the layer", outputs)], seen.begin))
     if seen.guesses.ratios.size:
         best = np.minimum(seen.guesses.ratios.max(axis=0), DRAWN)
         made.append(Series(title="Signal-to-noise ratio of input bytes over time", x_label="sample", y_label="ratio",
@@ -186,6 +183,19 @@ def series_of(seen: Examined) -> tuple[Series, ...]:
         made.append(Series(title=f"Welch's t over time: {look.groups.words}"[:200], x_label="sample", y_label="t",
                            lines=(Line.of("t", look.test.values[0], start=seen.begin),), thresholds=ends))  # fmt: skip
     return tuple(made)
+
+
+def _correlations(title: str, families: Sequence[tuple[str, Family]], begin: int) -> Series:
+    """Each family, all of them with inputs exchanged, and the highest of their levels of chance."""
+    lines = [Line.of(name, family.over_time, start=begin) for name, family in families]
+    quiet = np.max([np.abs(family.silent).max(axis=0) for _, family in families], axis=0)
+    return Series(
+        title=title,
+        x_label="sample",
+        y_label="|r|",
+        lines=(*lines, Line.of("inputs exchanged", quiet, start=begin)),
+        thresholds=(max(family.level for _, family in families),),
+    )
 
 
 def facts_of(seen: Examined) -> dict[str, Any]:

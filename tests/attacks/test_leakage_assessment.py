@@ -488,6 +488,30 @@ def test_what_computes_with_no_data_is_resistant() -> None:
     assert not seen.findings
 
 
+def real() -> bytes:
+    """A dense layer of float32."""
+    builder, rng = GraphBuilder("real"), RNG(3)
+    x = builder.input((1, 16), "float32")
+    kernel = builder.constant(rng.normal(0, 1, (4, 16)).astype(np.float32))
+    bias = builder.constant(np.zeros(4, np.float32))
+    builder.output(builder.op("FULLY_CONNECTED", [x, kernel, bias], options={"fused_activation_function": "NONE"}))
+    return builder.tobytes()
+
+
+def test_registers_that_are_not_recorded_are_not_silent() -> None:
+    """A floating-point unit computes where the emulator does not look; on the bus its data shows, and so does it on a
+    core without one."""
+    unseen = run(leakage_assessment, target_of(real()), traces=400)
+    assert unseen.facts["layers"][0]["inputs"]["share_of_samples_that_alarm"] == 0
+    assert unseen.verdict.kind is VerdictKind.INCONCLUSIVE
+    assert "floating-point registers" in unseen.verdict.reason
+    assert any("Floating-point registers" in limit for limit in unseen.limits)
+    for device, leakage in ((M4, "bus"), (M0, "hamming_weight")):
+        seen = run(leakage_assessment, target_of(real(), device), traces=400, leakage=leakage)
+        row = seen.facts["layers"][0]
+        assert all(row[against]["share_of_samples_that_alarm"] > 0 for against in ("inputs", "weights"))
+
+
 def test_in_noise_silence_shows_nothing() -> None:
     seen = run(leakage_assessment, target_of(dense()), snr=1e-6, traces=200)
     assert seen.verdict.kind is VerdictKind.INCONCLUSIVE
@@ -607,7 +631,6 @@ FILES = {
     "micro_speech": "tflm_micro_speech/micro_speech_quantized.tflite",
     "vad": "microwakeword/vad.tflite",
     "alexa": "microwakeword/alexa.tflite",
-    "ic float32": "mlperf_tiny_ic/pretrainedResnet.tflite",
 }
 
 

@@ -70,9 +70,18 @@ def open_points(found: Assessed) -> list[str]:
         made.append(f"weights in a form that was not replaced: layers {', '.join(found.untested)}")
     if parted := [w.part.name for w in found.windows if w.parted]:
         made.append(f"paths depend on the data in {', '.join(dict.fromkeys(parted))}")
+    if unseen := unseen_layers(found):
+        made.append(f"floating-point registers, in which {', '.join(unseen)} compute, are not recorded")
     if cut := [w.part.name for w in found.windows if w.cut]:
         made.append(f"only the beginning was run of {', '.join(dict.fromkeys(cut))}")
     return made
+
+
+def unseen_layers(found: Assessed) -> list[str]:
+    """Layers that compute in registers of a floating-point unit, of which there are no records."""
+    if not found.twin.core.hard_float:
+        return []
+    return list(dict.fromkeys(window.part.name for window in found.windows if window.part.real))
 
 
 def _has_weights(found: Assessed) -> bool:

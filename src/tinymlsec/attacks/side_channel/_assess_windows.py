@@ -71,6 +71,12 @@ class Part:
         """For reports."""
         return f"{self.layer.index}: {self.layer.op}"
 
+    @property
+    def real(self) -> bool:
+        """It computes with real numbers."""
+        kinds = [fed.dtype for fed in self.fed] + ([] if self.output is None else [self.output[1]])
+        return any(kind.kind == "f" for kind in kinds)
+
 
 def parts_of(twin: Twin, channels: int, rng: np.random.Generator) -> list[Part]:
     """One window for each layer.

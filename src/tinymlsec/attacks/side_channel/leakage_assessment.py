@@ -113,8 +113,9 @@ def leakage_assessment(target: Target, config: LeakageAssessmentConfig, context:
 
     Simulated: one sample for each instruction, a leakage model of registers or bus, Gaussian noise; what a real chip
     leaks besides (coupling, pipeline, glitches) is not in it. One fixed input and one pixel stand for all: a layer
-    without alarm may leak elsewhere. A device that passes is not shown to be safe, and most alarms cannot be used as
-    they are (Standaert, CARDIS 2018; Whitnall, Oswald, ASIACRYPT 2019). Models with state are run from their first.
+    without alarm may leak elsewhere. Registers of a floating-point unit are not recorded. A device that passes is not
+    shown to be safe, and most alarms cannot be used as they are (Standaert, CARDIS 2018; Whitnall, Oswald, ASIACRYPT
+    2019). Models with state are run from their first.
 
     Source: G. Goodwill, B. Jun, J. Jaffe, P. Rohatgi, "A testing methodology for side-channel resistance validation",
     NIST Non-Invasive Attack Testing Workshop 2011; T. Schneider, A. Moradi, "Leakage Assessment Methodology", CHES
@@ -181,6 +182,8 @@ def _map(found: Assessed, context: Context) -> Artifact:
 
 
 def _limits(found: Assessed, config: LeakageAssessmentConfig) -> tuple[str, ...]:
+    from tinymlsec.attacks.side_channel._assess_verdict import unseen_layers
+
     made = [
         f"Simulated: {config.leakage} of emulated firmware, one sample for each instruction, Gaussian noise.",
         "Alarms say that something depends on the data, not that a secret can be had; nothing was extracted.",
@@ -191,6 +194,11 @@ def _limits(found: Assessed, config: LeakageAssessmentConfig) -> tuple[str, ...]
         made.append(
             f"Paths depend on the data in {', '.join(parted)}: samples are compared by the how-manieth execution of an "
             "instruction, and those that not every trace executes are left out."
+        )
+    if unseen := unseen_layers(found):
+        made.append(
+            f"Floating-point registers are not recorded: of {len(unseen)} layers ({unseen[0]}, ...) only what passes "
+            "through other registers and the bus is seen; the leakage model `bus` shows more of them."
         )
     if found.untested:
         made.append(f"Weights were not replaced in {', '.join(found.untested)}: they are stored in another form.")

@@ -104,6 +104,7 @@ def test_features_are_counts_of_bits() -> None:
     expected = {
         "hw_sum": [slow_bits(int(a)) for a in after],
         "hd_sum": [slow_bits(int(a) ^ int(b)) for a, b in zip(after, before, strict=True)],
+        "hw_hd_sum": [slow_bits(int(a)) + slow_bits(int(a) ^ int(b)) for a, b in zip(after, before, strict=True)],
         "hw_product": [slow_bits(int(a) - int(b)) for a, b in zip(after, before, strict=True)],
         "hw_weight": [slow_bits(int(w)) for w in single[:, 0]],
     }
@@ -223,6 +224,28 @@ def test_a_device_falls(bench: Workbench) -> None:
     assert [point.x for point in seen.curves[0].points] == [60, 180, 600]
 
 
+@pytest.mark.parametrize("style", ["plain", pytest.param("unrolled", marks=pytest.mark.slow)])
+def test_a_device_falls_without_an_identical_build(bench: Workbench, style: str) -> None:
+    seen = attacked(bench, traces=600, layers=1, channels=2, pixels=1, attacker="non_profiled", style=style)
+    assert seen.verdict.kind is VerdictKind.VULNERABLE
+    assert seen.positive_control is not None
+    assert seen.positive_control.succeeded
+    assert seen.negative_control is not None
+    assert seen.negative_control.succeeded
+    assert seen.metrics[0].value > 0.9
+    assert "non-profiled" in seen.metrics[0].label
+    assert "an identical build" not in seen.facts["given"]
+    assert {row["feature"] for row in seen.facts["layers"]} == {"hw_sum"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("leakage", "feature"), [("hamming_distance", "hd_sum"), ("mixed", "hw_hd_sum")])
+def test_the_leakage_model_is_chosen_by_measurement(bench: Workbench, leakage: str, feature: str) -> None:
+    seen = attacked(bench, traces=600, layers=1, channels=2, pixels=1, attacker="non_profiled", leakage=leakage)
+    assert {row["feature"] for row in seen.facts["layers"]} == {feature}
+    assert seen.metrics[0].value > 0.9
+
+
 def test_a_device_in_noise_stands_for_now(bench: Workbench) -> None:
     seen = attacked(bench, traces=200, layers=1, channels=1, snr=1e-5)
     assert seen.verdict.kind in (VerdictKind.INCONCLUSIVE, VerdictKind.RESISTANT)
@@ -239,14 +262,15 @@ def test_digits_are_cloned(bench: Workbench) -> None:
 
 
 def costs_by_hand(
-    feature: str, sums: np.ndarray, factors: np.ndarray, guesses: np.ndarray, rest: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    feature: str, sums: np.ndarray, factors: np.ndarray, guesses: np.ndarray, rest: np.ndarray, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same with whole arrays in NumPy."""
-    before = sums[:, None, :]
+    before = (sums[:, None, :] + starts[None, :, None]).astype(np.int32)
     after = (before + (guesses @ factors.T)[None]).astype(np.int32)
     word = loaded_word(guesses)[None, :, None]
     seen = FEATURES[feature](after, before, word).astype(np.float64)
-    return (seen**2).sum(2), (seen * rest).sum(2)
+    seen = np.broadcast_to(seen, after.shape)
+    return seen.sum(2), (seen**2).sum(2), (seen * rest).sum(2)
 
 
 @pytest.mark.parametrize("feature", list(FEATURES))
@@ -256,9 +280,10 @@ def test_costs_in_c_equal_numpy(feature: str, n: int, each: int) -> None:
     sums = rng.integers(-(1 << 31), 1 << 31, (3, n)).astype(np.int32)
     factors, guesses = (rng.integers(-127, 128, (rows, each)).astype(np.int32) for rows in (n, 9))
     rest = rng.normal(0, 40, n).astype(np.float32)
+    starts = rng.integers(-(1 << 20), 1 << 20, 9).astype(np.int32)
     for ours, slow in zip(
-        sums_over_traces(feature, sums, factors, guesses, rest),
-        costs_by_hand(feature, sums, factors, guesses, rest), strict=True,
+        sums_over_traces(feature, sums, factors, guesses, rest, starts),
+        costs_by_hand(feature, sums, factors, guesses, rest, starts), strict=True,
     ):  # fmt: skip
         assert ours == pytest.approx(slow, rel=1e-5, abs=0.1)
 

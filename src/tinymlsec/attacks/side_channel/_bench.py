@@ -70,6 +70,10 @@ class Bench:
         """Products that the kernel adds at once."""
         return macs.groups(self.twin.program.style)
 
+    def run(self, macs: Macs) -> int:
+        """Of these, how many the inner loop adds before an outer one goes on."""
+        return next((i for i, group in enumerate(self.groups(macs)) if max(group) >= macs.run), len(self.groups(macs)))
+
     def levels(self, found: Profile, macs: Macs, channel: int, rng: np.random.Generator) -> Profile:
         """The same points with the levels of one channel."""
         known = self._measured(macs, channel, FEW_SETS, found.samples, rng)
@@ -87,6 +91,10 @@ class Bench:
         """
         signal = self._campaign(self._device, macs, channel, activations, found.samples)
         return {int(sample): np.ascontiguousarray(signal[:, i]) for i, sample in enumerate(found.samples)}
+
+    def whole(self, macs: Macs, channel: int, activations: NDArray[np.int8]) -> NDArray[np.float32]:
+        """The same at all samples of the window: (n, t)."""
+        return self._campaign(self._device, macs, channel, activations, None)
 
     def _campaign(
         self,

@@ -10,14 +10,15 @@ Security 2019.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.attacks.side_channel._costs import sums_over_traces
-from tinymlsec.attacks.side_channel._features import bits, loaded_word
+from tinymlsec.attacks.side_channel._costs import Sums, sums_over_traces
+from tinymlsec.attacks.side_channel._features import FEATURES, bits, loaded_word
 from tinymlsec.attacks.side_channel._points import Point
+from tinymlsec.attacks.side_channel._weights_likelihood import Costs, Moments, fitted_cost, moments_of, template_cost
 
 CANDIDATES = np.arange(-127, 128, dtype=np.int32)
 FIRST_LOOK = 300
@@ -47,13 +48,23 @@ class Chain:
     """Log-likelihood by which the path is ahead of the next one."""
     sums: NDArray[np.int32]
     """(n,) without bias."""
+    cost: float = 0.0
+    """Minus its log-likelihood, but for a constant."""
+
+
+NOTHING = Moments(*(np.zeros(()) for _ in Moments._fields))
 
 
 @dataclass
 class _Path:
     cost: float
+    """Of everything so far."""
+    base: float
+    """Of it what steps cost each for themselves."""
     sums: NDArray[np.int32]
     weights: tuple[int, ...]
+    shared: Moments = NOTHING
+    """Of the samples whose gain and level all steps share."""
 
 
 def recover(
@@ -75,7 +86,7 @@ def recover(
         groups: numbers of the products that each step adds; one after the other by default.
     """
     order = groups or [(k,) for k in range(factors.shape[1])]
-    paths = [_Path(0.0, np.zeros(len(factors), np.int32), ())]
+    paths = [_Path(0.0, 0.0, np.zeros(len(factors), np.int32), ())]
     blind: NDArray[np.bool_] = (factors == 0).all(axis=0)
     for number, (group, points) in enumerate(zip(order, steps, strict=True)):
         step = _Step(np.ascontiguousarray(factors[:, list(group)]), traces, points, sigma)
@@ -84,7 +95,7 @@ def recover(
     margin = paths[1].cost - best.cost if len(paths) > 1 else float("inf")
     weights = np.zeros(factors.shape[1], np.int32)
     weights[[k for group in order for k in group]] = best.weights
-    return Chain(weights, blind, margin, best.sums)
+    return Chain(weights, blind, margin, best.sums, best.cost)
 
 
 @dataclass(frozen=True)
@@ -122,21 +133,52 @@ class _Step:
             if point.feature == "hw_weight":
                 mean, n = float(self.traces[point.sample].mean(dtype=np.float64)), len(self.factors)
                 expected = point.gain * seen + point.level
-                cost += n * (mean - expected) ** 2 / (2 * (self.sigma**2 + point.spread**2) + 1e-6)
+                # what the template leaves out is the same in every trace as well: it does not average out
+                cost += (mean - expected) ** 2 / (2 * (self.sigma**2 / n + point.spread**2) + 1e-6)
         return cost
 
-    def sum_costs(self, sums: NDArray[np.int32], guesses: NDArray[np.int32], n: int) -> NDArray[np.float64]:
+    def sum_costs(self, paths: Sequence[_Path], guesses: NDArray[np.int32], n: int) -> Costs:
         """(paths, guesses) of the samples that show sums, over the first n traces."""
-        cost = np.zeros((len(sums), len(guesses)))
+        sums = np.stack([path.sums[:n] for path in paths])
+        cost = np.zeros((len(paths), len(guesses)))
+        together: Moments | None = None
         for point in self.points:
             if point.feature == "hw_weight":
                 continue
-            rest = np.ascontiguousarray(self.traces[point.sample][:n] - np.float32(point.level), np.float32)
-            square, cross = sums_over_traces(point.feature, sums[:, :n], self.factors[:n], guesses, rest)
-            # sum of (measured - gain * seen - level)^2 without the terms that all guesses share
-            variance = 2 * (self.sigma**2 + point.spread**2) + 1e-6
-            cost += (point.gain**2 * square - 2 * point.gain * cross) / variance
+            rest = self.rest(point, n)
+            seen = sums_over_traces(point.feature, sums, self.factors[:n], guesses, rest)
+            if point.scale == "known":
+                cost += template_cost(point, seen, self.sigma)
+            elif point.scale == "own":
+                cost += fitted_cost(moments_of(seen, rest), np.sign(point.gain))
+            else:
+                made = moments_of(seen, rest)
+                together = made if together is None else together.plus(made)
+        if together is not None:
+            before = Moments(*(np.stack(column)[:, None] for column in zip(*(p.shared for p in paths), strict=True)))
+            cost += fitted_cost(before.plus(together), self.sign)
         return cost
+
+    @property
+    def sign(self) -> float:
+        """Of the gains of shared samples."""
+        return next((float(np.sign(p.gain)) for p in self.points if p.scale == "shared"), 1.0)
+
+    def rest(self, point: Point, n: int) -> NDArray[np.float32]:
+        """(n,) measured minus level."""
+        return np.ascontiguousarray(self.traces[point.sample][:n] - np.float32(point.level), np.float32)
+
+    def added(self, path: _Path, guess: NDArray[np.int32]) -> tuple[NDArray[np.int32], Moments]:
+        """Sums after a path with a guess, and the moments of its shared samples."""
+        after, word = path.sums + (self.factors * guess).sum(1, dtype=np.int32), loaded_word(guess)
+        moments = path.shared
+        for point in self.points:
+            if point.scale == "shared":
+                seen = FEATURES[point.feature](after, path.sums, word).astype(np.float64)
+                rest = self.rest(point, len(after))
+                total, square, cross = seen.sum(), (seen**2).sum(), (seen * rest).sum()
+                moments = moments.plus(moments_of(Sums(total, square, cross), rest))
+        return after, moments
 
 
 def _extended(paths: Sequence[_Path], step: _Step, beam: int) -> list[_Path]:
@@ -144,19 +186,19 @@ def _extended(paths: Sequence[_Path], step: _Step, beam: int) -> list[_Path]:
     guesses = step.guesses()
     if step.silent:
         weights = tuple(guesses[0].tolist())
-        return [_Path(path.cost, path.sums, (*path.weights, *weights)) for path in paths]
-    sums, n = np.stack([path.sums for path in paths]), len(step.factors)
+        return [replace(path, weights=(*path.weights, *weights)) for path in paths]
+    n = len(step.factors)
     few = min(n, max(FIRST_LOOK, n // FIRST_SHARE))
-    cost = step.sum_costs(sums, guesses, few)
+    cost = step.sum_costs(paths, guesses, few)
     finalists = FINALISTS[guesses.shape[1]]
     if few < n and len(guesses) > finalists:
         picked = np.argpartition(cost, finalists, axis=1)[:, :finalists]
         cost = np.full(cost.shape, np.inf)
         for row, choice in enumerate(picked):
-            cost[row, choice] = step.sum_costs(sums[row : row + 1], guesses[choice], n)[0]
+            cost[row, choice] = step.sum_costs(paths[row : row + 1], guesses[choice], n)[0]
     elif few < n:
-        cost = step.sum_costs(sums, guesses, n)
-    cost += step.load_costs(guesses)[None, :] + np.array([[path.cost] for path in paths])
+        cost = step.sum_costs(paths, guesses, n)
+    cost += step.load_costs(guesses)[None, :] + np.array([[path.base] for path in paths])
     return _best(paths, step, guesses, cost, beam)
 
 
@@ -169,9 +211,10 @@ def _best(
     for row, column in zip(*np.unravel_index(order, cost.shape), strict=True):
         if cost[row, column] > least + HOPELESS:
             break
-        added = (step.factors * guesses[column]).sum(1, dtype=np.int32)
-        path = paths[row]
-        made.append(_Path(float(cost[row, column]), path.sums + added, (*path.weights, *guesses[column].tolist())))
+        sums, shared = step.added(paths[row], guesses[column])
+        total = float(cost[row, column])
+        base = total - (float(fitted_cost(shared, step.sign)) if shared.n else 0.0)
+        made.append(_Path(total, base, sums, (*paths[row].weights, *guesses[column].tolist()), shared))
     return made
 
 
@@ -211,6 +254,7 @@ def _bias_costs(
     ones = np.ones((len(sums[which]), 1), np.int32)  # a bias is a weight that meets nothing but ones
     for point in points:
         rest = np.ascontiguousarray(traces[point.sample][which] - np.float32(point.level), np.float32)
-        square, cross = sums_over_traces("hw_sum", sums[None, which], ones, guesses[:, None], rest)
-        cost += (point.gain**2 * square[0] - 2 * point.gain * cross[0]) / (2 * (sigma**2 + point.spread**2) + 1e-6)
+        cost += template_cost(
+            point, sums_over_traces("hw_sum", sums[None, which], ones, guesses[:, None], rest), sigma
+        )[0]
     return cost

@@ -5,14 +5,26 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._features import loaded_word
 
-KINDS = {"hw_sum": 0, "hd_sum": 1, "hw_product": 2, "hw_weight": 3}
+KINDS = {"hw_sum": 0, "hd_sum": 1, "hw_product": 2, "hw_weight": 3, "hw_hd_sum": 4}
 """Features by their number in _costs.c."""
+
+
+class Sums(NamedTuple):
+    """Over all traces, (p, g) each."""
+
+    total: NDArray[np.float64]
+    """Sum of the feature."""
+    square: NDArray[np.float64]
+    """Of its squares."""
+    cross: NDArray[np.float64]
+    """Of its products with what was measured."""
 
 
 def sums_over_traces(
@@ -21,7 +33,8 @@ def sums_over_traces(
     factors: NDArray[np.int32],
     guesses: NDArray[np.int32],
     rest: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    starts: NDArray[np.int32] | None = None,
+) -> Sums:
     """What the likelihood of every guess after every path needs.
 
     Args:
@@ -30,9 +43,7 @@ def sums_over_traces(
         factors: (n, 1) or (n, 2) that the weights of the step are multiplied with.
         guesses: (g, 1) or (g, 2) weights.
         rest: (n,) measured minus level.
-
-    Returns:
-        Sum of the squares of the feature, and sum of feature times rest: (p, g) each.
+        starts: (g,) what each guess takes the register to have held before everything else; nothing by default.
     """
     paths, measured = np.ascontiguousarray(sums, np.int32), np.ascontiguousarray(rest, np.float32)
     n, each = len(measured), guesses.shape[1]
@@ -40,13 +51,15 @@ def sums_over_traces(
         raise ValueError(f"sums {paths.shape}, factors {factors.shape}, guesses {guesses.shape} and {n} samples differ")
     loaded = loaded_word(np.ascontiguousarray(guesses, np.int32))
     pairs, guessed = _paired(factors), _paired(guesses)
-    square, cross = (np.empty((len(paths), len(guesses))) for _ in range(2))
+    begun = np.zeros(len(guesses), np.int32) if starts is None else np.ascontiguousarray(starts, np.int32)
+    made = Sums(*(np.empty((len(paths), len(guesses))) for _ in range(3)))
     count = ctypes.c_uint64
     _library().tms_costs(
         KINDS[feature], _pointer(paths), count(n), count(len(paths)), _pointer(pairs), _pointer(guessed),
-        _pointer(loaded), count(len(guesses)), _pointer(measured), count(n), _pointer(square), _pointer(cross),
+        _pointer(begun), _pointer(loaded), count(len(guesses)), _pointer(measured), count(n), _pointer(made.total),
+        _pointer(made.square), _pointer(made.cross),
     )  # fmt: skip
-    return square, cross
+    return made
 
 
 def _paired(columns: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._bench import Bench, Signal
-from tinymlsec.attacks.side_channel._chain import recover, recover_bias
+from tinymlsec.attacks.side_channel._chain import Chain, recover, recover_bias
 from tinymlsec.attacks.side_channel._macs import WEIGHTED, Macs, macs_of
-from tinymlsec.attacks.side_channel._points import Profile
+from tinymlsec.attacks.side_channel._points import Point, Profile
+from tinymlsec.attacks.side_channel._weights_bias import find_bias
+from tinymlsec.attacks.side_channel._weights_unprofiled import Located, extract, locate
 from tinymlsec.target.tflite.constant import constant
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 SHORT, MORE = 16, 4
 """Sums of fewer products are looked at in so many times the pixels: they cost little, and often meet zeros."""
+PILOTS = 3
+"""Channels that are looked at before all others without profiling."""
 LARGEST_BIAS = 1 << 17
 """Magnitude up to which biases are searched."""
 
@@ -38,6 +42,8 @@ class Strength:
     """Output pixels of each inference that are looked at: the same weights meet other inputs there."""
     loads: bool = True
     """Use the loads of weights besides the sums."""
+    profiled: bool = True
+    """The attacker has an identical build with weights of their own; otherwise nothing but traces of the device."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,10 @@ class LayerResult:
     macs: Macs
     profile: Profile
     channels: list[ChannelResult] = field(default_factory=list)
+    located: Located | None = None
+    """Where the sums show, as found without profiling."""
+    template: Point | None = None
+    """What they look like there, from the clearest of the first channels."""
 
     @property
     def seen(self) -> int:
@@ -123,22 +133,97 @@ def attack_channel(
         rng: of weights on the own board, and of the noise.
     """
     macs = layer.macs
-    levels = bench.levels(layer.profile, macs, channel, rng)
     places = [macs.moved(pixel) for pixel in macs.pixels[: strength.pixels * (MORE if macs.length < SHORT else 1)]]
-    parts = [bench.traces(layer.profile, place, channel, activations) for place in places]
-    signal = {sample: np.concatenate([part[sample] for part in parts]) for sample in parts[0]}
     factors = np.concatenate([place.factors(activations, channel) for place in places])
-    sigma = float(np.sqrt(signal[named_sample(layer.profile)].astype(np.float64).var() / strength.snr))
-    traces = noisy(signal, sigma, rng)
-    steps = levels.steps if strength.loads else [[p for p in s if p.feature != "hw_weight"] for s in levels.steps]
-    chain = recover(traces, factors, steps, sigma, strength.beam, bench.groups(macs))
-    true_bias, bias = _bias(model, macs, channel), None
-    if true_bias is not None and levels.bias:
-        bias = recover_bias(traces, chain.sums, levels.bias, sigma, LARGEST_BIAS)
+    true_bias = _bias(model, macs, channel)
+    read = _profiled if strength.profiled else _unprofiled
+    chain, bias, sigma = read(bench, layer, channel, places, activations, factors, strength, rng, true_bias is not None)
     weights = constant(model, model.main.tensors[macs.weight_tensor])
     assert weights is not None
     exact = chain.weights == weights.ravel()[macs.weights[channel]]
     return ChannelResult(macs.op, channel, chain.weights, exact, chain.blind, bias, bias == true_bias, sigma)
+
+
+def _profiled(
+    bench: Bench,
+    layer: LayerResult,
+    channel: int,
+    places: list[Macs],
+    activations: NDArray[np.int8],
+    factors: NDArray[np.int32],
+    strength: Strength,
+    rng: np.random.Generator,
+    biased: bool,
+) -> tuple[Chain, int | None, float]:
+    """Weights, bias and noise with points and levels from an identical build."""
+    levels = bench.levels(layer.profile, layer.macs, channel, rng)
+    parts = [bench.traces(layer.profile, place, channel, activations) for place in places]
+    signal = {sample: np.concatenate([part[sample] for part in parts]) for sample in parts[0]}
+    sigma = _sigma(signal[named_sample(layer.profile)], strength)
+    traces = noisy(signal, sigma, rng)
+    steps = levels.steps if strength.loads else [[p for p in s if p.feature != "hw_weight"] for s in levels.steps]
+    chain = recover(traces, factors, steps, sigma, strength.beam, bench.groups(layer.macs))
+    if not biased or not levels.bias:
+        return chain, None, sigma
+    return chain, recover_bias(traces, chain.sums, levels.bias, sigma, LARGEST_BIAS), sigma
+
+
+def _unprofiled(
+    bench: Bench,
+    layer: LayerResult,
+    channel: int,
+    places: list[Macs],
+    activations: NDArray[np.int8],
+    factors: NDArray[np.int32],
+    strength: Strength,
+    rng: np.random.Generator,
+    biased: bool,
+) -> tuple[Chain, int | None, float]:
+    """The same from whole traces of the device alone; the profile only says how much noise there is to be."""
+    signal = np.concatenate([bench.whole(place, channel, activations) for place in places])
+    sigma = _sigma(signal[:, named_sample(layer.profile)], strength)
+    traces = signal + np.float32(sigma) * rng.standard_normal(signal.shape, np.float32)
+    groups = bench.groups(layer.macs)
+    if layer.located is None:
+        layer.located = locate(traces, factors, layer.macs.offset, groups, bench.run(layer.macs))
+        layer.template = _template(bench, layer, places, activations, strength, sigma, rng)
+    found = extract(traces, factors, groups, layer.located, strength.beam, layer.template)
+    if not biased:
+        return found.chain, None, sigma
+    template = found.steps[-1][0]
+    if template.scale != "known":  # nothing was recovered that fits
+        return found.chain, None, sigma
+    return found.chain, find_bias(traces, found.chain.sums, template, LARGEST_BIAS), sigma
+
+
+def _template(
+    bench: Bench,
+    layer: LayerResult,
+    places: list[Macs],
+    activations: NDArray[np.int8],
+    strength: Strength,
+    sigma: float,
+    rng: np.random.Generator,
+) -> Point | None:
+    """Gain and level of the sums, from whichever of some channels leaves the least doubt about its weights.
+
+    One instruction computes the sums of all channels, and where inputs have one sign, a channel's weights and a
+    multiple of them explain its traces nearly as well, with another gain and level.
+    """
+    assert layer.located is not None
+    best, margin = None, 0.0
+    for channel in rng.choice(layer.macs.channels, min(PILOTS, layer.macs.channels), replace=False).tolist():
+        signal = np.concatenate([bench.whole(place, channel, activations) for place in places])
+        traces = signal + np.float32(sigma) * rng.standard_normal(signal.shape, np.float32)
+        factors = np.concatenate([place.factors(activations, channel) for place in places])
+        found = extract(traces, factors, bench.groups(layer.macs), layer.located, strength.beam)
+        if found.steps[-1][0].scale == "known" and found.chain.margin > margin:
+            best, margin = found.steps[-1][0], found.chain.margin
+    return best
+
+
+def _sigma(signal: NDArray[np.float32], strength: Strength) -> float:
+    return float(np.sqrt(signal.astype(np.float64).var() / strength.snr))
 
 
 def _bias(model: Model, macs: Macs, channel: int) -> int | None:

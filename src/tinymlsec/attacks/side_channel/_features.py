@@ -43,6 +43,11 @@ def _of_change(after: Words, before: Words, word: Words) -> NDArray[np.uint8]:
     return bits(after ^ before)
 
 
+def _of_both(after: Words, before: Words, word: Words) -> NDArray[np.uint8]:
+    both: NDArray[np.uint8] = bits(after) + bits(after ^ before)
+    return both
+
+
 def _of_load(after: Words, before: Words, word: Words) -> NDArray[np.uint8]:
     return bits(np.ascontiguousarray(np.broadcast_to(word, after.shape)))
 
@@ -55,5 +60,6 @@ FEATURES: Mapping[str, Feature] = {
     "hw_sum": _of_sum,
     "hd_sum": _of_change,
     "hw_product": _of_product,
+    "hw_hd_sum": _of_both,
     "hw_weight": _of_load,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,9 @@ class Point:
     spread: float
     """Standard deviation of what the feature does not explain, without noise."""
     correlation: float
+    scale: Literal["known", "own", "shared"] = "known"
+    """Whether gain and level are known. Otherwise only the sign of the gain is, guesses are judged by correlation, and
+    gain and level are the step's own or shared by all steps; level is then a number near the mean."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from tinymlsec.attacks.side_channel._bench import Bench
 from tinymlsec.attacks.side_channel._chain import recover
 from tinymlsec.attacks.side_channel._extraction import LayerResult, Strength, attack_channel, named_sample, noisy
-from tinymlsec.attacks.side_channel._macs import macs_of
+from tinymlsec.attacks.side_channel._macs import Macs, macs_of
+from tinymlsec.attacks.side_channel._weights_unprofiled import extract, locate
 from tinymlsec.records import Control, Metric
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ def small_dense(rng: np.random.Generator) -> bytes:
     return builder.tobytes()
 
 
-def controls(core: Core, leakage: Leakage, style: str, rng: np.random.Generator) -> tuple[Control, Control]:
+def controls(
+    core: Core, leakage: Leakage, style: str, profiled: bool, rng: np.random.Generator
+) -> tuple[Control, Control]:
     """Both of them on the same twin: once as it is, once with its signal replaced by a constant."""
     from tinymlsec.emulate.codegen.style import Style
     from tinymlsec.emulate.twin import build_twin
@@ -45,13 +49,14 @@ def controls(core: Core, leakage: Leakage, style: str, rng: np.random.Generator)
     twin = build_twin(small_dense(rng), core, style=Style(style))
     macs = macs_of(twin.model, twin.model.main.operators[0])
     inputs = rng.integers(-128, 128, (LOUD.traces, 1, INPUTS)).astype(np.int8)
+    strength = replace(LOUD, profiled=profiled)
     with Bench(twin, leakage) as bench:
         layer = LayerResult(macs, bench.points(macs, rng))
         if any(not step for step in layer.profile.steps):
             return _blind()
         for channel in range(UNITS):
-            layer.channels.append(attack_channel(bench, twin.model, layer, channel, inputs, LOUD, rng))
-        silent = _silent(bench, layer, inputs, rng)
+            layer.channels.append(attack_channel(bench, twin.model, layer, channel, inputs, strength, rng))
+        silent = (_silent if profiled else _silent_unprofiled)(bench, layer, inputs, rng)
     total = INPUTS * UNITS
     found = sum(int(c.exact.sum()) for c in layer.channels)
     loud = Control(
@@ -69,9 +74,7 @@ def controls(core: Core, leakage: Leakage, style: str, rng: np.random.Generator)
 
 def _silent(bench: Bench, layer: LayerResult, inputs: NDArray[np.int8], rng: np.random.Generator) -> int:
     """Weights of one channel that are right although the traces hold nothing but noise."""
-    from tinymlsec.target.tflite.constant import constant
-
-    macs, model = layer.macs, bench.twin.model
+    macs = layer.macs
     signal = bench.traces(layer.profile, macs, 0, inputs)
     sigma = float(signal[named_sample(layer.profile)].std())
     constant_signal = {sample: np.full_like(values, values.mean()) for sample, values in signal.items()}
@@ -80,9 +83,26 @@ def _silent(bench: Bench, layer: LayerResult, inputs: NDArray[np.int8], rng: np.
     constant_signal = {sample: np.full_like(values, level) for sample, values in constant_signal.items()}
     traces, factors = noisy(constant_signal, sigma, rng), macs.factors(inputs, 0)
     chain = recover(traces, factors, layer.profile.steps, sigma, LOUD.beam, bench.groups(macs))
-    weights = constant(model, model.main.tensors[macs.weight_tensor])
+    return _right(bench, macs, chain.weights)
+
+
+def _silent_unprofiled(bench: Bench, layer: LayerResult, inputs: NDArray[np.int8], rng: np.random.Generator) -> int:
+    """The same where whole traces are searched."""
+    macs = layer.macs
+    signal = bench.whole(macs, 0, inputs)
+    sigma, level = float(signal[:, named_sample(layer.profile)].std()), float(signal.mean())
+    traces = (level + sigma * rng.standard_normal(signal.shape)).astype(np.float32)
+    factors, groups = macs.factors(inputs, 0), bench.groups(macs)
+    located = locate(traces, factors, macs.offset, groups, bench.run(macs))
+    return _right(bench, macs, extract(traces, factors, groups, located, LOUD.beam).chain.weights)
+
+
+def _right(bench: Bench, macs: Macs, found: NDArray[np.int32]) -> int:
+    from tinymlsec.target.tflite.constant import constant
+
+    weights = constant(bench.twin.model, bench.twin.model.main.tensors[macs.weight_tensor])
     assert weights is not None
-    return int((chain.weights == weights.ravel()[macs.weights[0]]).sum())
+    return int((found == weights.ravel()[macs.weights[0]]).sum())
 
 
 def _blind() -> tuple[Control, Control]:

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = (0.1, 0.3, 1.0)
 """Shares of the traces at which the curve is drawn."""
+GIVEN = {
+    "profiled": ("architecture", "scales", "inputs", "an identical build"),
+    "non_profiled": (
+        "architecture",
+        "scales",
+        "inputs",
+        "source of the kernels: the order in which products are added",
+    ),
+}
+"""What the attacker has besides the traces."""
 COMPARED = 200
 """Inputs on which clone and original are compared."""
 
@@ -62,10 +72,11 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
     if not weighted_layers(model):
         raise CapabilityMissing("the model has no layer with int8 weights")
     twin, leakage = target.twin(config.style), Leakage(config.leakage)
+    profiled = config.attacker == "profiled"
     streams = context.rng.spawn(4)
-    positive, negative = controls(twin.core, leakage, config.style, streams[0])
+    positive, negative = controls(twin.core, leakage, config.style, profiled, streams[0])
     codes = _inputs(target, config, streams[1])
-    strength = Strength(config.traces, config.snr, config.beam, config.pixels)
+    strength = Strength(config.traces, config.snr, config.beam, config.pixels, profiled=profiled)
 
     def ask(data: bytes, inputs: Codes) -> NDArray[np.generic]:
         return context.victim_of(data).raw(inputs)
@@ -87,10 +98,9 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
     share = share_of(exact, max(seen, 1))
     last = CurvePoint(x=config.traces, y=share.value, low=share.low, high=share.high, n=seen)
     words = f"{exact} of {seen} attacked weights exact from {config.traces} traces at a ratio of {config.snr:g}"
-    given = ["architecture", "scales", "an identical build"]
     return Done(
         share, seen, words, (*_bias_metric(layers), *metrics), (*points, last), positive, negative,
-        {"given": given, "layers": [_row(layer) for layer in layers], **facts},
+        {"given": list(GIVEN[config.attacker]), "layers": [_row(layer) for layer in layers], **facts},
         artifacts,
     )  # fmt: skip
 
@@ -175,11 +185,16 @@ def _bias_metric(layers: Sequence[LayerResult]) -> tuple[Metric, ...]:
 
 
 def _row(layer: LayerResult) -> dict[str, Any]:
+    found = layer.located
+    measured = {} if found is None else {
+        "sum_behind_anchor": found.distance, "anchor": found.anchors.feature, "period": found.anchors.period,
+        "feature": found.feature, "log_likelihood": {name: round(gain, 4) for name, gain in found.gains.items()},
+    }  # fmt: skip
     return {
         "operator": layer.macs.op, "name": layer.macs.name, "channels": len(layer.channels), "exact": layer.exact,
         "attacked": layer.seen, "blind": sum(int(c.blind.sum()) for c in layer.channels),
         "samples": len(layer.profile.samples),
-        "features": sorted({point.feature for step in layer.profile.steps for point in step}),
+        "features": sorted({point.feature for step in layer.profile.steps for point in step}), **measured,
     }  # fmt: skip
 
 

@@ -43,6 +43,8 @@ class CpaWeightsConfig(AttackConfig):
     """Output pixels of each inference that are looked at."""
     beam: int = Field(default=16, ge=1, le=512)
     """Paths that are kept while weights are guessed."""
+    attacker: Literal["profiled", "non_profiled"] = "profiled"
+    """Whether they own an identical build, on which they choose the weights, or have traces of the device alone."""
     leakage: Literal["hamming_weight", "hamming_distance", "mixed"] = "hamming_weight"
     """What the probe sees."""
     style: Literal["plain", "unrolled", "dsp"] = "plain"
@@ -90,6 +92,14 @@ def cpa_weights(target: Target, config: CpaWeightsConfig, context: Context) -> O
     of the templates under Gaussian noise, over all samples of a step and several output pixels of each inference. The
     bias follows as the number that is added to the known sum.
 
+    With `attacker = "non_profiled"` there is no such board. Known inputs show in the device's own traces when they are
+    loaded; these samples, ascending in the order of the products, are anchors. The first weights are walked at every
+    distance behind the anchors, with every feature (weight of the sum, distance, both, product), and judged by
+    correlation; what known inputs explain by themselves counts for nothing, nor does a weight of zero that repeats the
+    sum before it, since each sum has its own later sample. The best distance and feature are kept, gain and level
+    follow by regression from what was recovered, and all weights are recovered once more with them. The report's facts
+    give what was measured.
+
     The noise is set by the signal-to-noise ratio at the sample of the last sum and is the same for the whole trace.
     `weights_recovered` counts weights that are exactly right, among those that were multiplied with anything but zero
     in at least one trace. The verdict is *vulnerable* where the lower end of that share's interval is above one half,
@@ -104,16 +114,16 @@ def cpa_weights(target: Target, config: CpaWeightsConfig, context: Context) -> O
 
     The traces are simulated: one sample for each instruction, the Hamming weight or distance of registers, Gaussian
     noise. A real chip blurs, shifts and weights them otherwise; whether its ratio is 1 or 0.01 only a measurement
-    tells. The attacker is given the architecture and the scales. Points come from an identical build. Windows are
-    aligned by the program counter, as good triggering would. Models with state and kernels with the DSP extension are
-    not covered.
+    tells. The attacker is given the architecture and the scales, and either an identical build or the source of the
+    kernels. Windows are aligned by the program counter, as good triggering would. Models with state are not covered.
+    Which weights can be had, from how many traces, for which kernel: docs/side-channels/weights.md.
 
     Source: L. Batina, S. Bhasin, D. Jap, S. Picek, "CSI NN: Reverse Engineering of Neural Network Architectures Through
     Electromagnetic Side Channel", USENIX Security 2019; S. Chari, J. Rao, P. Rohatgi, "Template Attacks", CHES 2002;
     R. Joud, P.-A. Moellic, S. Pontie, J.-B. Rigaud, "A Practical Introduction to Side-Channel Extraction of Deep Neural
     Network Parameters", CARDIS 2022.
     """
-    from tinymlsec.attacks.side_channel._weights_run import run
+    from tinymlsec.attacks.side_channel._weights_run import GIVEN, run
 
     done = run(target, config, context)
     return Observation(
@@ -123,7 +133,7 @@ def cpa_weights(target: Target, config: CpaWeightsConfig, context: Context) -> O
         metrics=(
             Metric.of(
                 "weights_recovered", done.share.value, low=done.share.low, high=done.share.high, n=done.seen,
-                label=f"{config.traces} traces, ratio {config.snr:g}",
+                label=f"{config.traces} traces, ratio {config.snr:g}, {config.attacker.replace('_', '-')}",
             ),
             Metric.of("snr", config.snr, label="set, at the last sum of a channel"),
             *done.metrics,
@@ -140,11 +150,11 @@ def cpa_weights(target: Target, config: CpaWeightsConfig, context: Context) -> O
         artifacts=done.artifacts,
         effort=Effort(
             traces=config.traces, queries=config.traces, knowledge=Knowledge.RESTRICTED, expertise=Expertise.EXPERT,
-            equipment=Equipment.SPECIALIZED, samples=2,
+            equipment=Equipment.SPECIALIZED, samples=2 if config.attacker == "profiled" else 1,
         ),
         limits=(
             f"Simulated: {config.leakage} of emulated firmware, one sample for each instruction, Gaussian noise.",
-            "The attacker was given the architecture and the scales, and profiled an identical build.",
+            f"The attacker was given: {', '.join(GIVEN[config.attacker])}.",
         ),
         facts=done.facts,
     )  # fmt: skip

@@ -250,6 +250,8 @@ def test_values_are_what_the_layer_computes(style: Style) -> None:
             last = [k for k, value in enumerate(values.values) if value.kind == "accumulator"][-1]
             expected = [bin(int(s) & 0xFFFFFFFF).count("1") for s in sums[batch.groups, -1]]
             assert labels[:, last].tolist() == expected
+            first = weights[batch.groups, 0].tolist()
+            assert labels[:, 0].tolist() == [bin(w & 0xFFFFFFFF).count("1") for w in first], "sign-extended"
 
 
 # Statistics

@@ -1,7 +1,8 @@
 """Values that the designer knows and a trace may show: bytes of the input, weights, sums on the way, outputs.
 
-Each is put into classes by the number of its set bits, which is what buses and registers of a microcontroller leak
-first; the classes are few, so that few traces tell much.
+Each is put into classes by the number of bits that are set in it, sign-extended to 32 bits as a register holds it (so
+a byte's own bits and its sign tell the class): what buses and registers of a microcontroller leak first. The classes are
+few, so that few traces tell much.
 """
 
 from __future__ import annotations
@@ -129,8 +130,9 @@ def _spread(places: NDArray[np.integer[Any]]) -> list[int]:
 
 
 def _bits(column: NDArray[Any]) -> NDArray[np.uint8]:
-    """Set bits of each value, at most 32."""
-    raw = np.ascontiguousarray(column)
+    """Set bits of each value as a register of 32 bits holds it, at most 32."""
+    wide = column.astype(np.int32) if column.dtype.kind in "bi" and column.dtype.itemsize < 4 else column
+    raw = np.ascontiguousarray(wide)
     unsigned = raw.view(np.dtype(f"u{raw.dtype.itemsize}"))
     made: NDArray[np.uint8] = np.minimum(np.bitwise_count(unsigned), np.uint8(CLASSES - 1))
     return made

@@ -86,8 +86,8 @@ def leakage_assessment(target: Target, config: LeakageAssessmentConfig, context:
 
     *Tests.* Welch's t of means and of variances, streamed. The threshold follows from a probability of 0.001 of a false
     alarm anywhere: all windows, samples, both orders and both tests together. Samples without variance are excluded and
-    counted. The signal-to-noise ratio takes each value by its number of set bits, with the ratio expected by chance,
-    and the largest one over all samples with the labels shuffled.
+    counted. The signal-to-noise ratio takes each value by its number of set bits, sign-extended to a word, and stands
+    beside the ratio expected by chance and the largest one over all samples with the labels shuffled.
 
     *Alignment.* Traces are aligned by the program counter: the k-th execution of an instruction stands beside the k-th
     in every other trace. What not every trace executes is left out and counted, with the number of traces that part.

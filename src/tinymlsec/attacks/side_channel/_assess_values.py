@@ -1,8 +1,8 @@
 """Values that the designer knows and a trace may show: bytes of the input, weights, sums on the way, outputs.
 
-Each is put into classes by the number of bits that are set in it, sign-extended to 32 bits as a register holds it (so
-a byte's own bits and its sign tell the class): what buses and registers of a microcontroller leak first. The classes are
-few, so that few traces tell much.
+Each is put into classes by the number of bits that are set in it, sign-extended to 32 bits as a register holds it: a
+byte's own bits and its sign tell the class, which is what buses and registers of a microcontroller leak first. The
+classes are few, so that few traces tell much.
 """
 
 from __future__ import annotations

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from tinymlsec.emulate.twin import Twin
 
 NARROW = 8
-"""Steps around the zero point within which half of the known inputs lie: natural inputs often do, random ones hardly."""
+"""Steps around the zero point within which half of the known inputs lie, as natural inputs often do."""
 LEVELS = 6
 """Known inputs from which the level of each sample is found, for each window and channel."""
 OFF = 0.05
 """Units of the trace by which a sample may be off anywhere: what a template leaves is no noise that averages out."""
 LEAST_KEPT = 0.1
 """Share of the samples that is kept, however far off."""
-CLASSES = 4
+CLASSES = 8
 """Channels whose windows are profiled together."""
 
 
@@ -224,6 +224,7 @@ class InputBench:
 
 
 def _variance(signal: NDArray[np.float32], shape: Shape, classes: NDArray[np.int64]) -> float:
-    """At the last sum, for one channel."""
+    """At the last sum, within channels."""
     sums = [s for s in shape.spoken if s.terms[0].first.kind == "S"] or list(shape.spoken)
-    return float(signal[classes == 0, sums[-1].sample].astype(np.float64).var())
+    values = signal[:, sums[-1].sample].astype(np.float64)
+    return float(np.mean([values[classes == each].var() for each in np.unique(classes)]))

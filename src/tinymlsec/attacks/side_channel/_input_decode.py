@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.attacks.side_channel._input_plan import CODES, OfPacked, OfSum, OfTwo, OfValue, Plan
+from tinymlsec.attacks.side_channel._input_plan import CODES, OfSum, OfTwo, OfValue, Plan
 from tinymlsec.attacks.side_channel._input_sums import fixed, sum_costs
 
 HOPELESS = 30.0
 """Log-likelihood behind the best beyond which a path is given up: e^-30."""
+WIDE = (512, 4096)
+"""Paths that are kept where nothing is heard of a value until a later one is guessed, at least and at most."""
+WORK = 1 << 17
+"""Sums of all those paths that one guess of the next value is compared with, about."""
 FLOOR = 1e-3
 """Least variance of a sample: templates are not exact to the last digit."""
 
@@ -77,13 +81,19 @@ class Decoder:
     def __init__(self, plan: Plan, beam: int) -> None:
         self.plan, self.beam = plan, beam
         self._slots()
+        each = self.entry_weight[0].size * len(self.entry_slot) // max(len(plan.order), 1)
+        self.wide = int(np.clip(WORK // max(each, 1), *WIDE))
+        self.heard = np.zeros(plan.layer.size, bool)
+        """Places of which something is heard when they are guessed."""
+        for late in (*(v.places for v in plan.values), *(t.late for t in plan.two), *(s.late for s in plan.sums)):
+            self.heard[late] = True
         self.sums = [_arranged(plan, key, rows, self._slot_of) for key, rows in _classes(plan.sums).items()]
 
     def _slots(self) -> None:
         """Memory of sums: a window has a slot from its first value to its last."""
         plan = self.plan
         spans = [
-            (int(window.inputs.min()), int(window.inputs.max()), number, i)
+            (int(plan.position[window.inputs].min()), int(plan.position[window.inputs].max()), number, i)
             for number, shape in enumerate(plan.shapes)
             for i, window in enumerate(shape.windows)
         ]
@@ -101,7 +111,7 @@ class Decoder:
                 slot, used = used, used + 1
             ends.append((last, slot))
             self._slot_of[number][i] = slot
-            self.begun.setdefault(first, []).append(slot)
+            self.begun.setdefault(int(plan.order[first]), []).append(slot)
         bundles = plan.shapes[0].bundles.shape
         self.state = (used, bundles[1], bundles[0])
         self._entries()
@@ -133,7 +143,7 @@ class Decoder:
         for value in self.plan.values:
             _add_value(alone, value, rest[value.shape][:, :, value.sample], sigma)
         pairs = _pairs(self.plan.two, rest, sigma, alone)
-        packed = _packed(self.plan.packed, rest, sigma)
+        packed = _packed(self.plan, rest, sigma)
         measured = [sums.values(rest) for sums in self.sums]
         walk = _Walk(self, sigma, alone, pairs, packed, measured)
         for place in self.plan.order:
@@ -160,7 +170,9 @@ class _Walk:
         self.sums = np.zeros((1, *decoder.state), np.int32)
         self.reach = decoder.plan.reach
         self.recent = np.zeros((1, self.reach), np.int64)
-        """Numbers of the codes of the last places, by place modulo `reach`."""
+        """Numbers of the codes of the last guesses, by their position modulo `reach`."""
+        self.position = decoder.plan.position
+        self.beam = decoder.beam
         self.parents: list[NDArray[np.int64]] = []
         self.guessed: list[NDArray[np.int64]] = []
 
@@ -168,6 +180,11 @@ class _Walk:
         """One more value."""
         if begun := self.decoder.begun.get(place):
             self.sums[:, begun] = 0
+        blind = not self.decoder.heard[place]
+        self.beam = max(self.decoder.beam, self.decoder.wide) if blind else self.decoder.beam
+        if blind:  # all codes stay until something is heard of this one, so fewer paths may be
+            fewer = slice(0, self.decoder.wide // 256)
+            self.cost, self.sums, self.recent = self.cost[fewer], self.sums[fewer], self.recent[fewer]
         cost = self.cost[:, None] + self.alone[place][None]
         for pair in self.pairs.get(place, ()):
             cost += pair.cost(self._codes(np.array([pair.early]))[:, 0])
@@ -183,7 +200,7 @@ class _Walk:
 
     def _codes(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """(paths, m) numbers of codes that were guessed before."""
-        codes: NDArray[np.int64] = self.recent[:, places % self.reach]
+        codes: NDArray[np.int64] = self.recent[:, self.position[places] % self.reach]
         return codes
 
     def _of_sums(
@@ -205,7 +222,7 @@ class _Walk:
 
     def _best(self, cost: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Paths and guesses that are kept, the likeliest first."""
-        count = min(self.decoder.beam, cost.size)
+        count = min(self.beam, cost.size)
         order = np.argpartition(cost, count - 1, axis=None)[:count]
         order = order[np.argsort(cost.ravel()[order], kind="stable")]
         order = order[cost.ravel()[order] <= cost.ravel()[order[0]] + HOPELESS]
@@ -221,7 +238,7 @@ class _Walk:
         entries = slice(decoder.entry_begins[place], decoder.entry_begins[place + 1])
         factor = (CODES[guessed] + np.int32(self.offset))[:, None, None, None]
         self.sums[:, decoder.entry_slot[entries]] += factor * decoder.entry_weight[entries][None]
-        self.recent[:, place % self.reach] = guessed
+        self.recent[:, self.position[place] % self.reach] = guessed
         self.cost = cost - cost[0]
         self.parents.append(rows)
         self.guessed.append(guessed)
@@ -298,19 +315,20 @@ def _pairs(two: list[OfTwo], rest: Rest, sigma: float, alone: NDArray[np.float64
     return made
 
 
-def _packed(samples: list[OfPacked], rest: Rest, sigma: float) -> dict[int, list[_Pack]]:
+def _packed(plan: Plan, rest: Rest, sigma: float) -> dict[int, list[_Pack]]:
     """By the last place."""
     found: dict[tuple[bytes, bytes], _Pack] = {}
     late: dict[tuple[bytes, bytes], int] = {}
-    for sample in samples:
+    for sample in plan.packed:
         scale = 1 / (2 * (sigma**2 + sample.spread**2 + FLOOR))
         measured = rest[sample.shape][:, :, sample.sample].astype(np.float64)
         for places, values in zip(sample.places, measured, strict=True):
             key = places.tobytes(), sample.table.tobytes()
-            pack = found.setdefault(key, _Pack(np.sort(places)[:-1], sample.table.astype(np.float64), 0.0, 0.0))
+            ordered = places[np.argsort(plan.position[places])]
+            pack = found.setdefault(key, _Pack(ordered[:-1], sample.table.astype(np.float64), 0.0, 0.0))
             pack.square += scale * len(values)
             pack.cross += scale * float(values.sum())
-            late[key] = int(places.max())
+            late[key] = int(ordered[-1])
     made: dict[int, list[_Pack]] = {}
     for key, pack in found.items():
         made.setdefault(late[key], []).append(pack)

@@ -1,7 +1,7 @@
 """What each sample that speaks is evidence of: one input value, two, several packed ones, or a sum so far.
 
-Values are recovered in the order in which they lie in the input, which is also the order in which every window adds
-them. So a sum is evidence at the time when the last value that is in it is guessed.
+Values are guessed one after the other, in the order in which every window adds them. So a sum is evidence at the time
+when the last value that is in it is guessed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._input_bench import Shape
 from tinymlsec.attacks.side_channel._input_layer import FirstLayer
+from tinymlsec.attacks.side_channel._input_order import order_of
 from tinymlsec.attacks.side_channel._input_points import Spoken, Term, Word
 
 CODES = np.arange(-128, 128, dtype=np.int32)
@@ -103,9 +104,14 @@ class Plan:
     """Samples that speak in a way that is not made use of."""
 
     def __post_init__(self) -> None:
+        self.order = order_of(self.layer.covered, self.shapes)
+        """Places that enter a product, as they are guessed."""
+        self.position = np.full(self.layer.size, -1, np.int64)
+        """(size,) of each place in that order."""
+        self.position[self.order] = np.arange(len(self.order))
         for number, shape in enumerate(self.shapes):
             for sample, spoken in enumerate(shape.spoken):
-                self._sort_in(_Place(self.layer, shape, number, sample, spoken))
+                self._sort_in(_Place(self.layer, shape, number, sample, spoken, self.position))
 
     def _sort_in(self, place: _Place) -> None:
         kinds, at = place.kinds, place.values
@@ -125,15 +131,12 @@ class Plan:
             self.unused += 1
 
     @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """Places that enter a product, ascending."""
-        return np.flatnonzero(self.layer.covered)
-
-    @cached_property
     def reach(self) -> int:
-        """Places, at most, from a value to the earliest other one that its evidence needs."""
-        gaps = [two.late - two.early for two in self.two] + [np.ptp(packed.places, axis=1) for packed in self.packed]
-        gaps += [np.where(s.ahead >= 0, s.late[:, None] - s.ahead, 0).ravel() for s in self.sums]
+        """Guesses, at most, from a value back to the earliest other one that its evidence needs."""
+        at = self.position
+        gaps = [at[two.late] - at[two.early] for two in self.two]
+        gaps += [np.ptp(at[packed.places], axis=1) for packed in self.packed]
+        gaps += [np.where(s.ahead >= 0, at[s.late][:, None] - at[s.ahead], 0).ravel() for s in self.sums]
         return int(max((gap.max(initial=0) for gap in gaps), default=0)) + 1
 
 
@@ -146,6 +149,7 @@ class _Place:
     number: int
     sample: int
     spoken: Spoken
+    position: NDArray[np.int64]
 
     @cached_property
     def words(self) -> list[Word]:
@@ -210,15 +214,28 @@ class _Place:
             or len(groups[g]) > 1 or (np.diff(inputs[:, inside], axis=1) < 0).any()
         ):  # fmt: skip
             return None
-        last = inside[int(inputs[0, inside].argmax())]
-        others = [k for k in range(inputs.shape[1]) if k not in set(inside) and inputs[0, k] < inputs[0, last]]
-        windows, weights = len(inputs), self.weights[:, member, :]
-        ahead = inputs[:, others] if others else np.full((windows, 0), -1, np.int64)
+        at, windows = self.position[inputs], np.arange(len(inputs))
+        last = np.array(inside)[at[:, inside].argmax(1)]
+        weights = self.weights[:, member, :]
+        ahead, ahead_weight = self._ahead(at, at[windows, last], inside, weights)
         return OfSum(
-            self.number, self.sample, term.kind, term.gain, member, inputs[:, last],
-            np.tile(weights[:, last], (windows, 1)), ahead, np.tile(weights[:, others].T, (windows, 1, 1)),
-            self.spoken.spread,
+            self.number, self.sample, term.kind, term.gain, member, inputs[windows, last],
+            np.ascontiguousarray(weights[:, last].T), ahead, ahead_weight, self.spoken.spread,
         )  # fmt: skip
+
+    def _ahead(
+        self, at: NDArray[np.int64], late: NDArray[np.int64], inside: list[int], weights: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Values that are guessed before the last one of a sum but added after it, with their weights."""
+        inputs = self.shape.inputs
+        others = np.setdiff1d(np.arange(inputs.shape[1]), inside)
+        early = at[:, others] < late[:, None]
+        most = int(early.sum(1).max(initial=0))
+        first = np.argsort(~early, axis=1, kind="stable")[:, :most]
+        there = np.take_along_axis(early, first, axis=1)
+        which = others[first] if most else np.zeros((len(inputs), 0), np.int64)
+        places = np.where(there, np.take_along_axis(inputs, which, axis=1), -1)
+        return places, np.where(there[:, :, None], weights[:, which].transpose(1, 2, 0), 0).astype(np.int32)
 
     def _table(self, terms: Sequence[Term]) -> NDArray[np.float32]:
         """(b, 256) of terms that depend on one value."""

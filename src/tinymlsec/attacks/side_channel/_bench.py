@@ -45,6 +45,9 @@ class Bench:
         leakage: what the probe sees.
     """
 
+    bias_first = False
+    """The generated kernels add the bias to the whole sum."""
+
     def __init__(self, twin: Twin, leakage: Leakage) -> None:
         self.twin, self.leakage = twin, leakage
         self._device = twin.start()

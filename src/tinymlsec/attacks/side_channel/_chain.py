@@ -19,12 +19,16 @@ from tinymlsec.attacks.side_channel._costs import Sums, sums_over_traces
 from tinymlsec.attacks.side_channel._features import FEATURES, bits, loaded_word
 from tinymlsec.attacks.side_channel._points import Point
 from tinymlsec.attacks.side_channel._weights_likelihood import Costs, Moments, fitted_cost, moments_of, template_cost
+from tinymlsec.attacks.side_channel._weights_opening import opening
 
 CANDIDATES = np.arange(-127, 128, dtype=np.int32)
 FIRST_LOOK = 300
 """Traces, at least, on which all guesses are compared before the best are compared on all traces."""
 FIRST_SHARE = 3
 """And at least one of so many: with much noise few traces tell nothing."""
+LOOKS = {1: (((1, FIRST_SHARE), 32),), 2: (((5, 20), 4096), ((1, FIRST_SHARE), 256))}
+"""By the number of weights that are guessed at once: fractions of `FIRST_LOOK` and of all traces, and how many guesses
+of a path go on to the next look."""
 FIRST_STEPS, AT_FIRST = 8, 8
 """Steps in which so many times the paths are kept: as long as sums are short, their multiples by powers of two look
 alike, and around the larger ones many neighbors do."""
@@ -32,8 +36,6 @@ HOPELESS = 60.0
 """Log-likelihood behind the best beyond which a path is given up: e^-60, if the templates are right."""
 BIASES = 2000
 """Biases that are compared on all traces."""
-FINALISTS = {1: 32, 2: 256}
-"""Guesses of one path that are compared on all traces, by the number of weights that are guessed at once."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Chain:
     """(n,) without bias."""
     cost: float = 0.0
     """Minus its log-likelihood, but for a constant."""
+    start: int = 0
+    """What lay in the register before the first product: the bias, where the kernel begins with it."""
 
 
 NOTHING = Moments(*(np.zeros(()) for _ in Moments._fields))
@@ -65,6 +69,7 @@ class _Path:
     weights: tuple[int, ...]
     shared: Moments = NOTHING
     """Of the samples whose gain and level all steps share."""
+    start: int = 0
 
 
 def recover(
@@ -74,6 +79,8 @@ def recover(
     sigma: float,
     beam: int,
     groups: Sequence[tuple[int, ...]] | None = None,
+    *,
+    starts: int = 0,
 ) -> Chain:
     """The most likely weights.
 
@@ -84,18 +91,21 @@ def recover(
         sigma: standard deviation of the noise.
         beam: paths that are kept.
         groups: numbers of the products that each step adds; one after the other by default.
+        starts: largest magnitude of what lies in the register before the first product; it is searched together with
+            the first weights.
     """
     order = groups or [(k,) for k in range(factors.shape[1])]
     paths = [_Path(0.0, 0.0, np.zeros(len(factors), np.int32), ())]
     blind: NDArray[np.bool_] = (factors == 0).all(axis=0)
     for number, (group, points) in enumerate(zip(order, steps, strict=True)):
         step = _Step(np.ascontiguousarray(factors[:, list(group)]), traces, points, sigma)
-        paths = _extended(paths, step, beam * (AT_FIRST if number < FIRST_STEPS else 1))
+        wide = beam * (AT_FIRST if number < FIRST_STEPS else 1)
+        paths = _opened(step, starts, wide) if starts and number == 0 else _extended(paths, step, wide)
     best = paths[0]
     margin = paths[1].cost - best.cost if len(paths) > 1 else float("inf")
     weights = np.zeros(factors.shape[1], np.int32)
     weights[[k for group in order for k in group]] = best.weights
-    return Chain(weights, blind, margin, best.sums, best.cost)
+    return Chain(weights, blind, margin, best.sums, best.cost, best.start)
 
 
 @dataclass(frozen=True)
@@ -187,19 +197,28 @@ def _extended(paths: Sequence[_Path], step: _Step, beam: int) -> list[_Path]:
     if step.silent:
         weights = tuple(guesses[0].tolist())
         return [replace(path, weights=(*path.weights, *weights)) for path in paths]
-    n = len(step.factors)
-    few = min(n, max(FIRST_LOOK, n // FIRST_SHARE))
-    cost = step.sum_costs(paths, guesses, few)
-    finalists = FINALISTS[guesses.shape[1]]
-    if few < n and len(guesses) > finalists:
-        picked = np.argpartition(cost, finalists, axis=1)[:, :finalists]
-        cost = np.full(cost.shape, np.inf)
-        for row, choice in enumerate(picked):
-            cost[row, choice] = step.sum_costs(paths[row : row + 1], guesses[choice], n)[0]
-    elif few < n:
-        cost = step.sum_costs(paths, guesses, n)
-    cost += step.load_costs(guesses)[None, :] + np.array([[path.base] for path in paths])
+    known = step.load_costs(guesses)
+    cost = _judged(paths, step, guesses, known) + known[None, :] + np.array([[path.base] for path in paths])
     return _best(paths, step, guesses, cost, beam)
+
+
+def _judged(paths: Sequence[_Path], step: _Step, guesses: NDArray[np.int32], known: Costs) -> Costs:
+    """(paths, guesses) costs on all traces, of those guesses of a path that are best on fewer; infinite for others."""
+    n, width = len(step.factors), guesses.shape[1]
+    chosen: NDArray[np.intp] | None = None  # (paths, kept)
+    for count, kept in (*LOOKS[width], (None, 0)):
+        used = n if count is None else min(n, max(FIRST_LOOK // count[0], n // count[1]))
+        if count is not None and (used == n or kept >= (len(guesses) if chosen is None else chosen.shape[1])):
+            continue
+        if chosen is None:
+            cost = step.sum_costs(paths, guesses, used)
+        else:
+            cost = np.full((len(paths), len(guesses)), np.inf)
+            for row, choice in enumerate(chosen):
+                cost[row, choice] = step.sum_costs(paths[row : row + 1], guesses[choice], used)[0]
+        if count is not None:
+            chosen = np.argpartition(cost + known[None, :], kept, axis=1)[:, :kept]
+    return cost
 
 
 def _best(
@@ -214,8 +233,33 @@ def _best(
         sums, shared = step.added(paths[row], guesses[column])
         total = float(cost[row, column])
         base = total - (float(fitted_cost(shared, step.sign)) if shared.n else 0.0)
-        made.append(_Path(total, base, sums, (*paths[row].weights, *guesses[column].tolist()), shared))
+        path = paths[row]
+        made.append(_Path(total, base, sums, (*path.weights, *guesses[column].tolist()), shared, path.start))
     return made
+
+
+def _opened(step: _Step, most: int, beam: int) -> list[_Path]:
+    """First weights and what lay in the register before them, searched together."""
+
+    def cost(guesses: NDArray[np.int32], starts: NDArray[np.int32], share: float) -> Costs:
+        made, n = np.zeros(len(guesses)), len(step.factors)
+        used = min(n, max(FIRST_LOOK // 3, int(n * share)))
+        nothing = np.zeros((1, used), np.int32)
+        for point in step.points:
+            if point.feature != "hw_weight":
+                rest = step.rest(point, used)
+                seen = sums_over_traces(point.feature, nothing, step.factors[:used], guesses, rest, starts)
+                made += template_cost(point, seen, step.sigma)[0]
+        return made
+
+    allowed = step.guesses()
+    guesses, starts, costs = opening(cost, allowed, step.load_costs(allowed), most)
+    order = np.argsort(costs)[: 2 * beam]
+    return [
+        _Path(float(costs[i]), float(costs[i]), starts[i] + (step.factors * guesses[i]).sum(1, dtype=np.int32),
+              tuple(guesses[i].tolist()), start=int(starts[i]))
+        for i in order if costs[i] <= costs[order[0]] + HOPELESS
+    ]  # fmt: skip
 
 
 def recover_bias(

@@ -14,6 +14,7 @@ from tinymlsec.attacks.side_channel._chain import Chain, recover, recover_bias
 from tinymlsec.attacks.side_channel._macs import WEIGHTED, Macs, macs_of
 from tinymlsec.attacks.side_channel._points import Point, Profile
 from tinymlsec.attacks.side_channel._weights_bias import find_bias
+from tinymlsec.attacks.side_channel._weights_foreign import ForeignBench
 from tinymlsec.attacks.side_channel._weights_unprofiled import Located, extract, locate
 from tinymlsec.target.tflite.constant import constant
 
@@ -113,7 +114,7 @@ def named_sample(profile: Profile) -> int:
 
 
 def attack_channel(
-    bench: Bench,
+    bench: Bench | ForeignBench,
     model: Model,
     layer: LayerResult,
     channel: int,
@@ -145,7 +146,7 @@ def attack_channel(
 
 
 def _profiled(
-    bench: Bench,
+    bench: Bench | ForeignBench,
     layer: LayerResult,
     channel: int,
     places: list[Macs],
@@ -157,19 +158,22 @@ def _profiled(
 ) -> tuple[Chain, int | None, float]:
     """Weights, bias and noise with points and levels from an identical build."""
     levels = bench.levels(layer.profile, layer.macs, channel, rng)
-    parts = [bench.traces(layer.profile, place, channel, activations) for place in places]
+    parts = [bench.traces(levels, place, channel, activations) for place in places]
     signal = {sample: np.concatenate([part[sample] for part in parts]) for sample in parts[0]}
-    sigma = _sigma(signal[named_sample(layer.profile)], strength)
+    sigma = _sigma(signal[named_sample(levels)], strength)
     traces = noisy(signal, sigma, rng)
     steps = levels.steps if strength.loads else [[p for p in s if p.feature != "hw_weight"] for s in levels.steps]
-    chain = recover(traces, factors, steps, sigma, strength.beam, bench.groups(layer.macs))
+    starts = LARGEST_BIAS if bench.bias_first and biased else 0
+    chain = recover(traces, factors, steps, sigma, strength.beam, bench.groups(layer.macs), starts=starts)
+    if starts:
+        return chain, chain.start, sigma
     if not biased or not levels.bias:
         return chain, None, sigma
     return chain, recover_bias(traces, chain.sums, levels.bias, sigma, LARGEST_BIAS), sigma
 
 
 def _unprofiled(
-    bench: Bench,
+    bench: Bench | ForeignBench,
     layer: LayerResult,
     channel: int,
     places: list[Macs],
@@ -197,7 +201,7 @@ def _unprofiled(
 
 
 def _template(
-    bench: Bench,
+    bench: Bench | ForeignBench,
     layer: LayerResult,
     places: list[Macs],
     activations: NDArray[np.int8],
@@ -232,7 +236,7 @@ def _bias(model: Model, macs: Macs, channel: int) -> int | None:
 
 
 def sampled(
-    bench: Bench,
+    bench: Bench | ForeignBench,
     model: Model,
     activations: Activations,
     strength: Strength,

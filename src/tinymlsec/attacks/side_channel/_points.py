@@ -64,6 +64,8 @@ def profile(
     weights: NDArray[np.int32],
     bias: NDArray[np.int32] | None,
     groups: Sequence[tuple[int, ...]],
+    *,
+    bias_first: bool = False,
 ) -> Profile:
     """Finds the points of every step.
 
@@ -73,20 +75,26 @@ def profile(
         weights: (n, k) the weights, of several sets.
         bias: (n,) added at the end; None where there is none.
         groups: numbers of the products that each step adds.
+        bias_first: the sum starts with the bias instead.
     """
     centered, scale = _standardized(signal)
     found: list[tuple[Point, ...]] = []
-    start = 0
-    columns, sums = _columns(factors, weights, groups)
+    start = before = 0
+    columns, sums = _columns(factors, weights, groups, bias if bias_first else None)
     for k in range(len(groups)):
         step = [
             point
             for name, column in columns.items()
-            for point in _speaking(signal, centered, scale, column[:, k], name, start)
+            for point in _speaking(
+                signal, centered, scale, column[:, k], name, before if name == "hw_weight" else start
+            )
         ]
         chosen = _chosen(step)
+        before = start  # weights of a step may be loaded ahead of the sum before it
         start = min((point.sample for point in chosen if point.feature != "hw_weight"), default=start)
         found.append(chosen)
+    if bias_first:
+        return Profile(tuple(found), ())
     after = sums if bias is None else sums + bias
     last = tuple(_speaking(signal, centered, scale, bits(np.ascontiguousarray(after)), "hw_sum", start))
     return Profile(tuple(found), last)
@@ -124,13 +132,17 @@ def recalibrated(
 
 
 def _columns(
-    factors: NDArray[np.int32], weights: NDArray[np.int32], groups: Sequence[tuple[int, ...]]
+    factors: NDArray[np.int32],
+    weights: NDArray[np.int32],
+    groups: Sequence[tuple[int, ...]],
+    start: NDArray[np.int32] | None = None,
 ) -> tuple[dict[str, NDArray[np.uint8]], NDArray[np.int32]]:
     """(n, steps) bits of every feature at every step, and the whole sums (n,)."""
     products = factors * weights
     added = np.stack([products[:, list(group)].sum(1, dtype=np.int32) for group in groups], axis=1)
-    after = np.ascontiguousarray(np.cumsum(added, axis=1, dtype=np.int32))
-    before = np.concatenate([np.zeros((len(after), 1), np.int32), after[:, :-1]], axis=1)
+    first = np.zeros((len(added), 1), np.int32) if start is None else start[:, None]
+    after = np.ascontiguousarray(np.cumsum(added, axis=1, dtype=np.int32) + first)
+    before = np.concatenate([first, after[:, :-1]], axis=1)
     words = np.stack([loaded_word(weights[:, list(group)]) for group in groups], axis=1)
     return {name: feature(after, before, words) for name, feature in FEATURES.items()}, np.ascontiguousarray(
         after[:, -1]

@@ -32,6 +32,7 @@ METRICS: dict[str, MetricSpec] = {
     "attack_success_rate": MetricSpec("share", _DOWN, "share of attempts that reached the attacker's goal"),
     "queries": MetricSpec("inferences", _UP, "inferences the attacker needed or spent"),
     "fidelity": MetricSpec("share", _NEUTRAL, "share of inputs answered as the original answers them"),
+    "layers_recovered": MetricSpec("share", _DOWN, "share of layers the attacker knows, in the named respect"),
     "weights_recovered": MetricSpec("share", _DOWN, "share of weight values the attacker holds exactly"),
     "traces_to_success": MetricSpec("traces", _UP, "traces until the named goal"),
     "guessing_entropy": MetricSpec("bits", _UP, "remaining uncertainty about the secret"),

@@ -1,0 +1,214 @@
+"""From a trace to an architecture, layer after layer.
+
+What one layer puts out is what the next one takes in, so the shape of a layer's input is known when it is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from tinymlsec.attacks.side_channel._arch_geometry import Shape
+from tinymlsec.attacks.side_channel._arch_profile import Profile
+from tinymlsec.attacks.side_channel._arch_scores import Samples
+from tinymlsec.attacks.side_channel._arch_weighted import ABOUT, CHANCE, Found, WeightedSearch
+from tinymlsec.attacks.side_channel._arch_whole import VARIES, WholeLayers, find_whole
+
+END = 48
+"""Samples behind the last layer: what it takes to return."""
+CLEAR, USUAL = 0.88, 0.5
+"""Share of what other layers fit from which on nothing else is tried, and which a layer must reach at least."""
+EARLIER = 4
+"""Tensors of other shapes, the newest first, that a layer may read."""
+MOST_LAYERS = 256
+CANDIDATES = 4
+
+Report = Callable[[int, int], None]
+"""(samples explained, all)"""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer as it was recognized."""
+
+    kind: str
+    source: Shape
+    output: Shape
+    macs: int
+    start: int
+    end: int
+    fit: float
+    detail: str = ""
+    others: tuple[tuple[str, Shape, int], ...] = ()
+    """Kind, output and products of what it may be instead."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What was recovered."""
+
+    layers: tuple[Layer, ...]
+    explained: int
+    """Samples up to which the trace is explained."""
+    samples: int
+
+    @property
+    def whole(self) -> bool:
+        """The trace is explained to its end."""
+        return self.samples - self.explained <= END
+
+
+class Recognizer:
+    """Recovers architectures from single traces.
+
+    Args:
+        profile: the rules.
+        rng: values of own models that are made on the way.
+    """
+
+    def __init__(self, profile: Profile, rng: np.random.Generator) -> None:
+        self.profile = profile
+        self.whole = WholeLayers(profile, rng)
+
+    def recognize(
+        self, samples: Samples, source: Shape, answers: int | None = None, report: Report | None = None
+    ) -> Architecture:
+        """Goes through a trace from its beginning to its end, or to where nothing fits any more.
+
+        Args:
+            samples: (t,) one inference; nothing else is known of it.
+            source: shape of the input, which whoever feeds the device knows; without the batch.
+            answers: values of an answer, where whoever uses the device sees them all.
+            report: told how far it is.
+        """
+        search = _Search(samples, self.profile, self.whole, source, answers)
+        while not search.done and len(search.layers) < MOST_LAYERS:
+            if not search.step():
+                break
+            if report is not None:
+                report(search.at, len(samples))
+        return Architecture(tuple(search.layers), search.at, len(samples))
+
+
+class _Search:
+    def __init__(
+        self, samples: Samples, profile: Profile, whole: WholeLayers, source: Shape, answers: int | None
+    ) -> None:
+        self.answers = answers
+        self.samples, self.profile, self.whole = samples, profile, whole
+        self.weighted = WeightedSearch(samples, profile)
+        self.tensors, self.at = [source], 0
+        self.layers: list[Layer] = []
+
+    @property
+    def done(self) -> bool:
+        return len(self.samples) - self.at <= END
+
+    @property
+    def usual(self) -> float:
+        return float(np.median([layer.fit for layer in self.layers])) if self.layers else 0.0
+
+    def step(self) -> bool:
+        """Recognizes the next layer; False where nothing fits."""
+        newest = self.tensors[-1]
+        found = self.weighted.find(self.at, [newest])
+        if not self._good(found, CLEAR):
+            found = self._best(found, self._without_weights(newest))
+        if not self._good(found, CLEAR):
+            earlier = list(dict.fromkeys(shape for shape in reversed(self.tensors) if shape != newest))[:EARLIER]
+            found = self._best(found, self.weighted.find(self.at, earlier))
+        if not self._good(found, USUAL):
+            found = self._by_length(newest)
+            if not found:
+                return False
+        self._take(self._looked_ahead(found))
+        return True
+
+    def _good(self, found: Sequence[Found], share: float) -> bool:
+        if not found:
+            return False
+        best = found[0]
+        return best.fit * np.sqrt(best.samples) > CHANCE + 2 and best.fit > share * self.usual
+
+    @staticmethod
+    def _best(*lists: Sequence[Found]) -> list[Found]:
+        best = 0
+        for number, found in enumerate(lists):
+            if found and (not lists[best] or found[0].sure > lists[best][0].sure):
+                best = number
+        return list(lists[best])
+
+    def _without_weights(self, newest: Shape) -> list[Found]:
+        best: list[Found] = []
+        for looks in self.whole.looks(newest, self.tensors.count(newest) > 1):
+            best = self._best(best, find_whole(self.samples, self.at, newest, looks))
+            if self._good(best, CLEAR):
+                break
+        return best
+
+    def _by_length(self, newest: Shape) -> list[Found]:
+        """Last layers whose path varies, where what is left has their length."""
+        if len(newest) != 1:
+            return []
+        left, made = len(self.samples) - self.at, []
+        for looks in self.whole.looks(newest, False):
+            usable = [k for k in looks if k.own.kind in VARIES and k.lengths[0] <= left <= k.lengths[1] + 2 * END]
+            fits = {found.kind: found.fit for found in find_whole(self.samples, self.at, newest, usable)}
+            for look in usable:
+                end = len(self.samples) - END // 2
+                fit = fits.get(look.own.kind, 0.0)
+                made.append(Found(look.own.kind, newest, look.own.output, 0, self.at, end, fit, 0, "by its length"))
+        # of several scores one is chosen: that is what the first of them is for
+        several = newest[0] > 1
+        return sorted(made, key=lambda found: (found.kind != "SOFTMAX") if several else (found.kind == "SOFTMAX"))
+
+    def _looked_ahead(self, found: Sequence[Found]) -> Sequence[Found]:
+        """Where only what follows tells how many channels a layer has, what fits best there decides."""
+        if found[0].kind != "FULLY_CONNECTED":
+            return found
+        return self.weighted.with_next(found[0], self._may_end)
+
+    def _may_end(self, units: int, end: int) -> float:
+        """Nats for the end of the trace behind a dense layer, or for a last layer whose path varies."""
+        left = len(self.samples) - end
+        wrong = self.answers is not None and units != self.answers
+        if wrong or left < 0:
+            return 0.0
+        return 100.0 if left <= END else 20.0 if self._fits_the_rest(units, left) else 0.0
+
+    def _fits_the_rest(self, units: int, left: int) -> bool:
+        if left > 2000 * units + END:
+            return False
+        looks = (look for group in self.whole.looks((units,), False) for look in group)
+        return any(look.own.kind in VARIES and look.lengths[0] <= left <= look.lengths[1] + END for look in looks)
+
+    def _take(self, found: Sequence[Found]) -> None:
+        best = found[0]
+        gap = best.start - self.at
+        if best.kind == "FULLY_CONNECTED" and len(best.source) == 3 and self._reshaped(gap):
+            flat = (prod(best.source),)
+            self._keep(Layer("RESHAPE", best.source, flat, 0, self.at, best.start, 1.0, "by the gap"))
+            best = replace(best, source=flat)
+        others = tuple((f.kind, f.output, f.macs) for f in found[1:] if not f.samples or f.sure >= ABOUT * best.sure)[
+            : CANDIDATES - 1
+        ]
+        self._keep(
+            Layer(best.kind, best.source, best.output, best.macs, best.start, best.end, best.fit, best.detail, others)
+        )
+
+    def _keep(self, layer: Layer) -> None:
+        self.layers.append(layer)
+        self.tensors.append(layer.output)
+        self.at = layer.end
+
+    def _reshaped(self, gap: int) -> bool:
+        without, with_one = self.profile.gaps
+        return abs(gap - with_one) < abs(gap - without)
+
+
+def shapes(tensors: Iterable[Sequence[int]]) -> list[Shape]:
+    """Shapes without the batch."""
+    return [tuple(int(n) for n in shape[1:]) for shape in tensors]

@@ -35,6 +35,9 @@ from tinymlsec.registry import EffortLevel
 from tinymlsec.target.device import load_device
 from tinymlsec.target.given_traces import GivenTraces, load_given_traces
 from tinymlsec.target.target import Target
+from tinymlsec.target.tflite.float_wrap import wrap_float
+from tinymlsec.target.tflite.reader import read_model
+from tinymlsec.target.tflite.writer import write_model
 from tinymlsec.traces.look import look
 from tinymlsec.traces.traceset import ArrayTraces, TraceInfo, TraceSet
 from traces.sound_traces import npy, npz, trs, whole
@@ -132,16 +135,36 @@ def test_byte_classes_decide_both_weights() -> None:
 
 
 def test_luck_is_a_probability() -> None:
-    assert luck(np.zeros(0, np.int64)) == 1.0
-    assert luck(np.full(4, GUESSES)) == 1.0
-    assert luck(np.array([5])) == pytest.approx(5 / GUESSES)
+    assert luck(np.zeros(0)) == 1.0
+    assert luck(np.ones(4)) == 1.0
+    assert luck(np.array([0.02])) == pytest.approx(0.02)
     rng = RNG(0)
-    chances = np.array([luck(rng.integers(1, GUESSES + 1, 8)) for _ in range(20_000)])
+    chances = np.array([luck(rng.random(8)) for _ in range(20_000)])
     for level in (0.5, 0.1, 0.01):
-        share = np.mean(chances <= level)
-        assert share <= level + 4 * np.sqrt(level / 20_000), "never more often than stated"
-        assert share >= 0.5 * level, "and not much less often"
-    assert luck(np.ones(8, np.int64)) < 1e-10
+        assert np.mean(chances <= level) == pytest.approx(level, abs=4 * np.sqrt(level / 20_000))
+    assert luck(np.full(8, 0.001)) < 1e-10
+
+
+def test_ranks_by_luck_are_those_of_noise() -> None:
+    """A guess that resembles no other comes first more often than once in 255; what is drawn says how often."""
+    rng = RNG(6)
+    n, lonely = 400, 200
+    common = rng.integers(0, 20, (n, 1))
+    predicted = np.concatenate([rng.integers(0, 33, (n, KNOWN)), common + rng.integers(0, 4, (n, GUESSES))], axis=1)
+    predicted[:, KNOWN + lonely] = rng.integers(0, 33, n)
+    partial = _Partial(3)
+    partial.update(predicted.astype(np.uint8), rng.standard_normal((n, 3)).astype(np.float32))
+    drawn = partial.ranks_by_luck(lonely, RNG(1))
+    assert drawn.min() >= 1
+    assert drawn.max() <= GUESSES
+    first = 0
+    for _ in range(300):
+        noise = _Partial(3)
+        noise.update(predicted.astype(np.uint8), rng.standard_normal((n, 8)).astype(np.float32))
+        scores = noise.scores(1.0)
+        first += bool(scores.argmax() == lonely)
+    assert first / 300 > 5 / GUESSES, "it is lonely"
+    assert np.mean(drawn == 1) == pytest.approx(first / 300, abs=0.1)
 
 
 def test_partial_correlation_is_that_of_residuals() -> None:
@@ -305,6 +328,21 @@ def test_a_model_without_int8_layers_has_inputs_all_the_same(bench: Workbench) -
     assert seen.verdict.kind is VerdictKind.INCONCLUSIVE
     assert "no layer with int8 weights" in seen.verdict.reason
     assert seen.facts["speaks_of_inputs_H3"] is True
+    assert controls(seen) == (True, True)
+
+
+def test_float_at_the_border_is_the_int8_layer_inside(bench: Workbench, digits: Target) -> None:
+    """Bytes of the device's input are those of float32; sums are formed from the codes that they become."""
+    wrapped = bench.target(write_model(wrap_float(read_model(digits_model()))))
+    raw = raw_inputs(wrapped, 2500)
+    assert raw.shape == (2500, 256)
+    told = subject(bench, wrapped)
+    assert told.sums is not None
+    after = told.sums.after(told.activations(told.codes(raw)), 0, 9, told.sums.weights)
+    assert (after == sums_of(bench, digits, told.codes(raw).reshape(len(raw), -1).view(np.uint8))).all()
+    leak = np.concatenate([np.bitwise_count(raw[:, 2:90]), bits(after[:, 1:].copy())], axis=1)
+    seen = attacked(bench, with_traces(wrapped, made(leak, raw, 1.0)))
+    assert seen.verdict.kind is VerdictKind.VULNERABLE, seen.verdict
     assert controls(seen) == (True, True)
 
 

@@ -88,6 +88,7 @@ CASES: dict[str, tuple[Make, tuple[str, ...]]] = {
     "another model": (as_npz(model_digest="ab" * 32), ("of another model", "abab")),
     "no such operator": (with_options("--trace-window", "op:99"), ("no operator 99",)),
     "no such pixel": (with_options("--trace-window", "op:0@99,0,0:1"), ("no such pixel", "rows below")),
+    "a window of its own that cannot be": (as_npz(window="op:0@0,99,0:1"), ("no such pixel", "op:0@0,99,0:1")),
     "no such window": (with_options("--trace-window", "somewhere"), ("op:<n>",)),
     "another window": (lambda folder: [*as_npz(window="op:1")(folder), "--trace-window", "op:0"], ("op:1", "op:0")),
     "inputs without traces": (lambda folder: ["--trace-inputs", "in.npy"], ("--traces as well",)),

@@ -70,6 +70,10 @@ def load_given_traces(
 
 def _window(stated: str, given: str | None, model: Model) -> tuple[str, str]:
     """The window and who said so."""
+    from tinymlsec.emulate.windows import layer_of
+
+    if layer_of(stated) is not None:
+        _check_window(stated, model)
     if given is None:
         return stated, "the set says so" if stated else ""
     if stated and stated != given:

@@ -11,6 +11,7 @@ from tinymlsec.analysis.correlation import chance_level
 from tinymlsec.analysis.intervals import Z95
 from tinymlsec.analysis.rank import Ranks, entropy_curve, guessing_entropy, success_curve, success_rate, traces_needed
 from tinymlsec.attacks.side_channel._measured_look import MODELS, Family
+from tinymlsec.attacks.side_channel._measured_run import luck
 from tinymlsec.attacks.side_channel._measured_weights import GUESSES
 from tinymlsec.figures import Line, Series
 from tinymlsec.records import Curve, Metric, Verdict, VerdictKind
@@ -211,11 +212,20 @@ def facts_of(seen: Examined) -> dict[str, Any]:
         "speaks_of_inputs_H3": seen.inputs_speak or seen.weights_speak,
         "speaks_of_weights_H2": seen.weights_speak,
         "families": [_row(family, seen.begin) for family in look.families.values()],
-        "weights": [
-            {"product": int(k), "rank": float(rank), "partial_correlation": round(float(r), 5)}
-            for k, rank, r in zip(guesses.weights, guesses.ranks.middle[:, -1:].ravel(), guesses.best, strict=True)
-        ],
+        "weights_by_luck": luck(guesses.luck),
+        "weights": list(_weights(seen)),
     }
+
+
+def _weights(seen: Examined) -> Iterator[dict[str, Any]]:
+    guesses = seen.guesses
+    for k, product in enumerate(guesses.weights):
+        yield {
+            "product": int(product),
+            "rank": float(guesses.ranks.middle[k, -1]),
+            "by_luck": round(float(guesses.luck[k]), 5),
+            "partial_correlation": round(float(guesses.best[k]), 5),
+        }
 
 
 def _row(family: Family, begin: int) -> dict[str, Any]:

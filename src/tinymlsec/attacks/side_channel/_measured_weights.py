@@ -25,6 +25,8 @@ from tinymlsec.attacks.side_channel._measured_look import FirstLook, portions
 from tinymlsec.attacks.side_channel._measured_subject import CLASSES, FEATURES, Subject, Sums, byte_classes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinymlsec.context import Progress
     from tinymlsec.traces.traceset import TraceSet
 
@@ -36,6 +38,9 @@ OWN_SHARE = 1e-3
 """Share of a prediction's variance that must be its own; what has less says nothing."""
 RATIO_BYTES, RATIO_MEMORY = 8, 256 << 20
 """Input bytes whose signal-to-noise ratio is taken, and the memory for it."""
+DRAWS, DRAWN_SAMPLES = 1000, 4
+"""Traces without any leak that ranks are compared with, and samples of each: with more the true guess ranks first less
+often by luck, so few are on the safe side."""
 CHECKPOINTS = 6
 FEWEST = 50
 """Traces at the first point of the curve."""
@@ -51,8 +56,10 @@ class Guessed:
     """Traces at each point of the curve."""
     ranks: Ranks
     """(w, points)"""
-    silent: Ranks
-    """(w,) at the last point with inputs exchanged."""
+    luck: NDArray[np.float64]
+    """(w,) probability of such a rank, or a better one, at the last point, without any leak."""
+    silent_luck: NDArray[np.float64]
+    """(w,) the same with inputs exchanged."""
     best: NDArray[np.float32]
     """(w,) partial correlation of the true weight, in the sense in which the device leaks."""
     ratios: NDArray[np.float64]
@@ -102,14 +109,19 @@ def guessed(
                     row.append(step.scores())
     if not steps:
         none = Ranks(np.zeros((0, len(counts))), np.zeros((0, len(counts)), np.int64), GUESSES)
-        return Guessed(chosen, counts, none, Ranks(none.middle[:, -1], none.worst[:, -1], GUESSES),
-                       np.zeros(0, np.float32), *ratio.result())  # fmt: skip
+        return Guessed(chosen, counts, none, np.zeros(0), np.zeros(0), np.zeros(0, np.float32), *ratio.result())
     true = np.array([step.true for step in steps])
-    scores = np.array(table)
+    scores, silent = np.array(table), np.array([step.silent() for step in steps])
+    ranks, chance = ranks_of(scores, true[:, None]), [step.ranks_by_luck(rng) for step in steps]
     return Guessed(
-        chosen, counts, ranks_of(scores, true[:, None]), ranks_of(np.array([s.silent() for s in steps]), true),
+        chosen, counts, ranks, _luck(ranks.worst[:, -1], chance), _luck(ranks_of(silent, true).worst, chance),
         scores[np.arange(len(true)), -1, true], *ratio.result(),
     )  # fmt: skip
+
+
+def _luck(ranks: NDArray[np.int64], chance: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """(w,) how often ranks as good come without a leak."""
+    return np.array([(1 + (by <= rank).sum()) / (1 + len(by)) for rank, by in zip(ranks, chance, strict=True)])
 
 
 def _without_fixed(
@@ -179,6 +191,10 @@ class _Step:
         """(GUESSES,)"""
         return self._own.scores(self.sense)
 
+    def ranks_by_luck(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(DRAWS,) of the true guess where nothing leaks."""
+        return self._own.ranks_by_luck(self.true, rng)
+
     def silent(self) -> NDArray[np.float32]:
         """(GUESSES,) with inputs exchanged."""
         return self._exchanged.scores(self.sense)
@@ -200,23 +216,19 @@ class _Partial:
         exact = predicted.astype(np.float64)  # sums of small whole numbers stay whole
         if not len(self._sums):
             width = exact.shape[1]
-            self._sums, self._products, self._squares = np.zeros(width), np.zeros((KNOWN, width)), np.zeros(width)
+            self._sums, self._products = np.zeros(width), np.zeros((width, width))
         self._sums += exact.sum(axis=0)
-        self._products += exact[:, :KNOWN].T @ exact
-        self._squares += np.einsum("ij,ij->j", exact, exact)
+        self._products += exact.T @ exact
 
     def scores(self, sense: float) -> NDArray[np.float32]:
         """(GUESSES,) the largest partial coefficient of each guess, in the sense in which the device leaks."""
         found, n = self._all.result().values.astype(np.float64), self._all.traces
-        deviation = np.sqrt(np.maximum(self._squares - self._sums**2 / n, 0.0))
-        joint = self._products - np.outer(self._sums[:KNOWN], self._sums) / n
-        scale = np.outer(deviation[:KNOWN], deviation)
-        between = np.divide(joint, scale, out=np.zeros_like(joint), where=scale > 0)
-        inverse = np.linalg.pinv(between[:, :KNOWN], rcond=1e-6, hermitian=True)
+        between = self._between()
+        inverse = np.linalg.pinv(between[:KNOWN, :KNOWN], rcond=1e-6, hermitian=True)
         known, guesses = found[:KNOWN], found[KNOWN:]
-        lean = between[:, KNOWN:].T @ inverse  # (GUESSES, KNOWN)
+        lean = between[KNOWN:, :KNOWN] @ inverse  # (GUESSES, KNOWN)
         rest = guesses - lean @ known
-        own = 1 - np.einsum("gk,kg->g", lean, between[:, KNOWN:])
+        own = 1 - np.einsum("gk,gk->g", lean, between[KNOWN:, :KNOWN])
         left = 1 - np.einsum("kt,kl,lt->t", known, inverse, known)
         rest /= np.sqrt(np.maximum(own, OWN_SHARE))[:, None] * np.sqrt(np.maximum(left, OWN_SHARE))
         rest[own < OWN_SHARE] = 0.0
@@ -225,6 +237,32 @@ class _Partial:
             rest[:, : int(before.argmax()) + 1] = 0.0
         best: NDArray[np.float32] = (sense * rest).max(axis=1).astype(np.float32)
         return best
+
+    def _between(self) -> NDArray[np.float64]:
+        """Correlation of all predictions with each other; 0 where one does not vary."""
+        joint = self._products - np.outer(self._sums, self._sums) / self._all.traces
+        deviation = np.sqrt(np.maximum(np.diagonal(joint), 0.0))
+        scale = np.outer(deviation, deviation)
+        between: NDArray[np.float64] = np.divide(joint, scale, out=np.zeros_like(joint), where=scale > 0)
+        return between
+
+    def ranks_by_luck(self, true: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """(DRAWS,) rank of a guess where nothing leaks.
+
+        Guesses that resemble each other share their luck, and one that resembles none comes first more often than once
+        in so many: the ranks are drawn from coefficients that hang together as the predictions do.
+        """
+        between = self._between()
+        inverse = np.linalg.pinv(between[:KNOWN, :KNOWN], rcond=1e-6, hermitian=True)
+        free = between[KNOWN:, KNOWN:] - between[KNOWN:, :KNOWN] @ inverse @ between[:KNOWN, KNOWN:]
+        own = np.diagonal(free)
+        scale = np.where(own < OWN_SHARE, 0.0, 1 / np.sqrt(np.maximum(own, OWN_SHARE)))
+        values, vectors = np.linalg.eigh(free * np.outer(scale, scale))
+        root = (vectors * np.sqrt(np.maximum(values, 0.0))).astype(np.float32)
+        draws = rng.standard_normal((GUESSES, DRAWS * DRAWN_SAMPLES), np.float32)
+        scores = (root @ draws).reshape(GUESSES, DRAWS, DRAWN_SAMPLES).max(axis=2)
+        ranks: NDArray[np.int64] = (scores >= scores[true]).sum(axis=0)
+        return ranks
 
 
 class _Ratio:

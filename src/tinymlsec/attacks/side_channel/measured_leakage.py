@@ -92,9 +92,11 @@ def measured_leakage(target: Target, config: MeasuredLeakageConfig, context: Con
     A second pass guesses weights along the sum by correlation, each with the weights before it known. Guess 0 predicts
     the sum before, small powers of two predict the input, and both leak at samples of their own; so what these explain
     is taken out of prediction and sample (partial correlation), and only samples behind the one of the sum before
-    count. Sums go with their inputs under any weights, so whether the *weights* speak is judged by the ranks alone:
-    those of all guessed weights are combined by Fisher's method and must be better than luck makes them once in a
-    thousand sets. The ratio of signal to noise is taken by the weight and sign of the bytes that show best.
+    count. Sums go with their inputs under any weights, so whether the *weights* speak is judged by the ranks alone. How
+    often a true weight ranks so well by luck is drawn for each, since guesses that resemble each other share their luck
+    and others come first more often; the probabilities of all guessed weights are combined by Fisher's method and must
+    be below one in a thousand. The ratio of signal to noise is taken by the weight and sign of the bytes that show
+    best.
 
     The verdict is *vulnerable* where the true weights rank before others by more than luck and exchanged inputs are
     silent: such sums give both weights (H2) and, to who knows the weights, inputs (H3) away. It is *inconclusive* where

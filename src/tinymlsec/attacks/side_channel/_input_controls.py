@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinymlsec.emulate.leakage import Leakage
 
 SIDE, DEPTH, FILTERS = 8, 2, 8
-INPUTS, BEAM = 3, 32
+INPUTS, BEAM = 3, 64
 LOUD = Noisy(snr=100.0)
 ENOUGH = 0.95
 """Share of the loud twin's values that must be exact."""

@@ -17,7 +17,7 @@ def order_of(covered: NDArray[np.bool_], shapes: Sequence[Shape]) -> NDArray[np.
 
     Kernels that add one product after the other do so in the order of the input. With the DSP extension values are
     added in pairs, 0 and 2, then 1 and 3: an order that suits all windows exists where their starts are an even number
-    of values apart. Where there is none, values are guessed in the order of the input.
+    of values apart. Elsewhere some values are guessed before they are added.
 
     Args:
         covered: (size,) places that enter a product.
@@ -30,8 +30,7 @@ def order_of(covered: NDArray[np.bool_], shapes: Sequence[Shape]) -> NDArray[np.
     for shape in shapes:
         for row in shape.inputs.tolist():
             search.add([tuple(row[k] for k in group) for group in shape.groups])
-    found = search.order()
-    return plain if len(found) < len(plain) else np.array(found, np.int64)
+    return np.array(search.order(), np.int64)
 
 
 class _Search:
@@ -52,16 +51,17 @@ class _Search:
                 self.pairs[place].append(group)
 
     def order(self) -> list[int]:
-        """All places; fewer where there is a cycle."""
+        """All places. In a cycle, what completes a pair goes first, or else what lies first."""
         waiting = dict.fromkeys(self.after, 0)
         for following in self.after.values():
             for place in following:
                 waiting[place] += 1
         ready = [(1, place) for place, count in waiting.items() if not count]
+        halves, every = list[int](), iter(sorted(self.after))
         heapq.heapify(ready)
         done: dict[int, None] = {}
-        while ready:
-            place = heapq.heappop(ready)[1]
+        while len(done) < len(self.after):
+            place = heapq.heappop(ready)[1] if ready else heapq.heappop(halves) if halves else next(every)
             if place in done:
                 continue
             done[place] = None
@@ -70,6 +70,7 @@ class _Search:
                 if not waiting[following_place]:
                     heapq.heappush(ready, (1, following_place))
             for other in {other for pair in self.pairs[place] for other in pair} - done.keys():
-                if not waiting[other]:
+                heapq.heappush(halves, other)
+                if waiting[other] <= 0:
                     heapq.heappush(ready, (0, other))
         return list(done)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tinymlsec.emulate.twin import Twin
 
 
+PAIRED = 4
+"""So many times the paths are kept where values are added in pairs: of the first one little is heard by itself."""
+
+
 @dataclass(frozen=True)
 class Noisy:
     """How noisy the traces are.
@@ -63,7 +67,8 @@ class Recovery:
                     "no sample of the first layer speaks of its input in a way that is understood",
                     found=f"{leakage.words}, {self.bench.style} kernels on {twin.core.title}",
                 )
-            self.decoder = Decoder(self.plan, beam)
+            paired = any(len(group) > 1 for shape in self.bench.shapes for group in shape.groups)
+            self.decoder = Decoder(self.plan, beam * (PAIRED if paired else 1))
         except BaseException:
             self.bench.__exit__()
             raise

@@ -222,6 +222,13 @@ def test_a_device_falls(bench: Workbench) -> None:
     assert seen.negative_control.succeeded
     assert seen.metrics[0].value > 0.95
     assert [point.x for point in seen.curves[0].points] == [60, 180, 600]
+    entropy = seen.curves[1]
+    assert entropy.metric == "guessing_entropy"
+    assert [point.x for point in entropy.points] == sorted(point.x for point in entropy.points)
+    assert entropy.points[-1].y < 1.5 < 3 < entropy.points[0].y, "bits: the weight is known at the end, and was not before"
+    right, wrong = seen.series[0].lines
+    assert max(right.high) > max(wrong.high), "the right guess stands out of the best wrong one"
+    assert max(right.high) > seen.series[0].thresholds[0]
 
 
 @pytest.mark.parametrize("style", ["plain", pytest.param("unrolled", marks=pytest.mark.slow)])

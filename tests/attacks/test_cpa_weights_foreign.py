@@ -48,13 +48,12 @@ def victim() -> tuple[Model, Macs]:
     return model, macs_of(model, model.main.operators[DENSE])
 
 
-@pytest.mark.parametrize("leakage", ["hamming_weight", pytest.param("hamming_distance", marks=pytest.mark.slow)])
-def test_a_dense_layer_of_foreign_firmware_falls(firmware: tuple[Path, Description], leakage: str) -> None:
+def test_a_dense_layer_of_foreign_firmware_falls(firmware: tuple[Path, Description]) -> None:
     model, macs = victim()
     rng = np.random.default_rng(3)
     inputs = rng.integers(-128, 128, (600, 1, macs.length)).astype(np.int8)
     with Session.open(*firmware) as device, Session.open(*firmware) as own:
-        bench = ForeignBench(device, own, kernel_of(device), 1, Leakage(leakage))
+        bench = ForeignBench(device, own, kernel_of(device), 1, Leakage())
         layer = LayerResult(macs, bench.points(macs, rng))
         assert all(layer.profile.steps)
         found = [attack_channel(bench, model, layer, c, inputs, Strength(600, 1.0, 16), rng) for c in (2, 5)]

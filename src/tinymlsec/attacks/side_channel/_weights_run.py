@@ -15,16 +15,20 @@ from tinymlsec.attacks.side_channel._bench import Bench
 from tinymlsec.attacks.side_channel._extraction import LayerResult, Strength, sampled, weighted_layers
 from tinymlsec.attacks.side_channel._weights_clone import clone
 from tinymlsec.attacks.side_channel._weights_controls import controls
+from tinymlsec.attacks.side_channel._weights_figures import figures
 from tinymlsec.emulate.leakage import Leakage
 from tinymlsec.errors import CapabilityMissing
-from tinymlsec.records import Artifact, Control, CurvePoint, Metric
+from tinymlsec.records import Artifact, Control, Curve, CurvePoint, Metric
+from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.cut import cut_model
 
 if TYPE_CHECKING:
     from tinymlsec.attacks.side_channel.cpa_weights import CpaWeightsConfig
     from tinymlsec.context import Context
+    from tinymlsec.figures import Series
     from tinymlsec.target.space import Codes
     from tinymlsec.target.target import Target
+    from tinymlsec.target.tflite.graph import Model
 
 CHECKPOINTS = (0.1, 0.3, 1.0)
 """Shares of the traces at which the curve is drawn."""
@@ -38,6 +42,8 @@ GIVEN = {
     ),
 }
 """What the attacker has besides the traces."""
+DRAWN = 2000
+"""Traces behind the figures of one weight, at most."""
 COMPARED = 200
 """Inputs on which clone and original are compared."""
 
@@ -55,6 +61,8 @@ class Done:
     negative: Control
     facts: dict[str, Any]
     artifacts: tuple[Artifact, ...] = ()
+    series: Series | None = None
+    entropy: Curve | None = None
 
 
 def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
@@ -73,7 +81,7 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
         raise CapabilityMissing("the model has no layer with int8 weights")
     twin, leakage = target.twin(config.style), Leakage(config.leakage)
     profiled = config.attacker == "profiled"
-    streams = context.rng.spawn(4)
+    streams = context.rng.spawn(5)
     positive, negative = controls(twin.core, leakage, config.style, profiled, streams[0])
     codes = _inputs(target, config, streams[1])
     strength = Strength(config.traces, config.snr, config.beam, config.pixels, profiled=profiled)
@@ -94,6 +102,7 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
             activations = _activations(model, codes, ask)
             attack = _sampler(bench, target, activations, config, streams[2], context)
             points, layers = _curve(attack, strength)
+        series, entropy = _figures(bench, model, layers, codes, ask, strength, streams[4])
     exact, seen = sum(layer.exact for layer in layers), sum(layer.seen for layer in layers)
     share = share_of(exact, max(seen, 1))
     last = CurvePoint(x=config.traces, y=share.value, low=share.low, high=share.high, n=seen)
@@ -101,8 +110,29 @@ def run(target: Target, config: CpaWeightsConfig, context: Context) -> Done:
     return Done(
         share, seen, words, (*_bias_metric(layers), *metrics), (*points, last), positive, negative,
         {"given": list(GIVEN[config.attacker]), "layers": [_row(layer) for layer in layers], **facts},
-        artifacts,
+        artifacts, series, entropy,
     )  # fmt: skip
+
+
+def _figures(
+    bench: Bench,
+    model: Model,
+    layers: Sequence[LayerResult],
+    codes: Codes,
+    ask: Callable[[bytes, Codes], NDArray[np.generic]],
+    strength: Strength,
+    rng: np.random.Generator,
+) -> tuple[Series | None, Curve | None]:
+    """Of the first channel that was attacked, on the device's own activations."""
+    layer = next((layer for layer in layers if layer.channels and all(layer.profile.steps)), None)
+    if layer is None:
+        return None, None
+    weights = constant(model, model.main.tensors[layer.macs.weight_tensor])
+    assert weights is not None
+    channel = layer.channels[0].channel
+    fed = _activations(model, codes[:DRAWN], ask)(layer.macs.input_tensor)
+    true = weights.ravel()[layer.macs.weights[channel]].astype(np.int32)
+    return figures(bench, layer, true, channel, fed, strength, rng)
 
 
 def _inputs(target: Target, config: CpaWeightsConfig, rng: np.random.Generator) -> Codes:

@@ -225,7 +225,9 @@ def test_a_device_falls(bench: Workbench) -> None:
     entropy = seen.curves[1]
     assert entropy.metric == "guessing_entropy"
     assert [point.x for point in entropy.points] == sorted(point.x for point in entropy.points)
-    assert entropy.points[-1].y < 1.5 < 3 < entropy.points[0].y, "bits: the weight is known at the end, and was not before"
+    assert entropy.points[-1].y < 1.5 < 3 < entropy.points[0].y, (
+        "bits: the weight is known at the end, and was not before"
+    )
     right, wrong = seen.series[0].lines
     assert max(right.high) > max(wrong.high), "the right guess stands out of the best wrong one"
     assert max(right.high) > seen.series[0].thresholds[0]

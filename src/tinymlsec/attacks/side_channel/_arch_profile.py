@@ -110,6 +110,8 @@ class Profile:
     toolchain: Toolchain | None
     samples: int
     """Of own traces from which it was built."""
+    missing: dict[str, str]
+    """Kinds whose kernels cannot be learned, and why."""
     gaps: tuple[int, int]
     """Samples between a pool and a dense layer: directly, and with a RESHAPE between them."""
 
@@ -120,14 +122,21 @@ def build_profile(
     """Builds the rules.
 
     Raises:
-        NotALoop: a kernel whose run does not follow from its loop counts, as unrolled ones.
+        NotALoop: no kernel's run follows from its loop counts.
     """
     data, layers = weights_model(rng)
     twin = build_twin(data, core, toolchain=toolchain)
     recording = record(twin, random_inputs(twin, rng), leakage, pcs=True)
     numbers = Numbers(twin)
     runs = numbers.runs(recording.pcs)
-    kernels = {kind: _kernel(kind, layers, runs) for kind in WEIGHTED}
+    kernels, missing = {}, {}
+    for kind in WEIGHTED:
+        try:
+            kernels[kind] = _kernel(kind, layers, runs)
+        except NotALoop as error:
+            missing[kind] = error.message
+    if not kernels:
+        raise NotALoop(next(iter(missing.values())))
     sums, counts, samples = np.zeros(len(numbers.addresses)), np.zeros(len(numbers.addresses)), 0
     numbers.add(recording.samples, recording.pcs, sums, counts)
     few = sums / np.maximum(counts, 1)

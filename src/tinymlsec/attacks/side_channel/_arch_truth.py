@@ -75,7 +75,7 @@ def true_layers(twin: Twin, inputs: Sequence[NDArray[np.generic]]) -> list[TrueL
         TrueLayer(
             layer.index,
             graph.operators[layer.index].name,
-            *_facts(twin.model, graph.operators[layer.index]),
+            *facts_of(twin.model, graph.operators[layer.index]),
             begin,
             end,
         )
@@ -83,7 +83,8 @@ def true_layers(twin: Twin, inputs: Sequence[NDArray[np.generic]]) -> list[TrueL
     ]
 
 
-def _facts(model: Model, op: Operator) -> tuple[Shape, int]:
+def facts_of(model: Model, op: Operator) -> tuple[Shape, int]:
+    """Shape of the output without the batch, and products, taps on the border included."""
     tensors = model.main.tensors
     output = tensors[op.outputs[0]].shape
     macs = 0

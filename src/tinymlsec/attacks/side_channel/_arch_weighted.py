@@ -173,6 +173,8 @@ class WeightedSearch:
 
     def _next(self, at: int, units: int, most: int) -> float:
         """Log-likelihood, against chance, of a dense layer of so many values that begins soon after a place."""
+        if "FULLY_CONNECTED" not in self.profile.kernels:
+            return 0.0
         guess = Guess("FULLY_CONNECTED", (units,))
         first = self._glance(_Key(guess.kind, *guess.view(0, 0), 0), at, [guess], most)
         return max(first.z - 4.0, 0.0) ** 2 / 2 if first else 0.0
@@ -183,8 +185,9 @@ class WeightedSearch:
         keys: dict[_Key, list[Guess]] = {}
         for source in sources:
             for guess in guesses(source):
-                key = _Key(guess.kind, *guess.view(0, 0), guess.fixed_channels)
-                keys.setdefault(key, []).append(guess)
+                if guess.kind in self.profile.kernels:
+                    key = _Key(guess.kind, *guess.view(0, 0), guess.fixed_channels)
+                    keys.setdefault(key, []).append(guess)
         glances = [self._glance(key, at, found, GLANCE) for key, found in keys.items()]
         best = sorted((g for g in glances if g is not None), key=lambda first: -first.z)[: 6 * KEYS]
         looks = [self._glance(first.key, at, first.guesses, LOOK) for first in best]

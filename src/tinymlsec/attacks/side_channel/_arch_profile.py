@@ -147,9 +147,8 @@ def build_profile(
         samples += len(recording.samples)
         numbers.add(recording.samples, _moved(recording.pcs, own, twin), sums, counts)
     levels = np.where(counts > 0, sums / np.maximum(counts, 1), few).astype(np.float32)
-    return Profile(
-        kernels, levels, twin.build.compiler, core, leakage, toolchain, samples, _gaps(core, leakage, rng, toolchain)
-    )
+    gaps = _gaps(core, leakage, rng, toolchain)
+    return Profile(kernels, levels, twin.build.compiler, core, leakage, toolchain, samples, missing, gaps)
 
 
 class Numbers:

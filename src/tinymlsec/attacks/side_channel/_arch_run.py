@@ -86,7 +86,8 @@ def run(target: Target, config: ArchitectureFromTraceConfig, context: Context) -
         facts={
             "given": _given(twin, known=config.answers_known), "own_models_compiled_with": profile.compiler,
             "device_compiled_with": twin.build.compiler, "samples_of_own_traces": profile.samples,
-            "kernels_not_learned": profile.missing, "samples_explained": found.explained, "samples": found.samples, "noise": words,
+            "kernels_not_learned": profile.missing, "samples_explained": found.explained, "samples": found.samples,
+            "noise": words,
             "layers": report.table(rows),
         },
     )  # fmt: skip

@@ -16,7 +16,6 @@ from tinymlsec.attacks.side_channel._features import bits
 from tinymlsec.attacks.side_channel._measured_cut import VALUES, fitting
 from tinymlsec.attacks.side_channel._measured_groups import groups_of
 from tinymlsec.attacks.side_channel._measured_report import fisher
-from tinymlsec.attacks.side_channel._measured_run import luck
 from tinymlsec.attacks.side_channel._measured_subject import (
     ORDERS,
     Subject,
@@ -25,7 +24,7 @@ from tinymlsec.attacks.side_channel._measured_subject import (
     shown,
     subject_of,
 )
-from tinymlsec.attacks.side_channel._measured_weights import GUESSES, KNOWN, _Partial
+from tinymlsec.attacks.side_channel._measured_weights import GUESSES, KNOWN, _Partial, luck
 from tinymlsec.attacks.side_channel.measured_leakage import measured_leakage
 from tinymlsec.errors import CapabilityMissing
 from tinymlsec.evidence import Observation
@@ -161,7 +160,7 @@ def test_ranks_by_luck_are_those_of_noise() -> None:
     for _ in range(300):
         noise = _Partial(3)
         noise.update(predicted.astype(np.uint8), rng.standard_normal((n, 8)).astype(np.float32))
-        scores = noise.scores(1.0)
+        scores = noise.scores()[0]
         first += bool(scores.argmax() == lonely)
     assert first / 300 > 5 / GUESSES, "it is lonely"
     assert np.mean(drawn == 1) == pytest.approx(first / 300, abs=0.1)
@@ -189,9 +188,10 @@ def test_partial_correlation_is_that_of_residuals() -> None:
         np.linalg.norm(left, axis=0)[:, None] * np.linalg.norm(right, axis=0), 1e-9
     )
     expected[7] = 0
-    assert partial.scores(1.0) == pytest.approx(expected.max(axis=1), abs=1e-4)
-    assert partial.scores(-1.0) == pytest.approx((-expected).max(axis=1), abs=1e-4)
-    assert partial.scores(1.0).argmax() == 100
+    more, less = partial.scores()
+    assert more == pytest.approx(expected.max(axis=1), abs=1e-4)
+    assert less == pytest.approx((-expected).max(axis=1), abs=1e-4)
+    assert more.argmax() == 100
 
 
 def test_intervals_hold_their_coefficient() -> None:
@@ -234,8 +234,13 @@ def test_sums_that_leak_give_weights_away(bench: Workbench, digits: Target) -> N
 def test_a_probe_of_the_other_polarity_sees_the_same(bench: Workbench, digits: Target) -> None:
     raw = raw_inputs(digits, 3000)
     leak = np.concatenate([np.bitwise_count(raw[:, :64]), bits(sums_of(bench, digits, raw)[:, 1:].copy())], axis=1)
-    seen = attacked(bench, with_traces(digits, made(-3.0 * leak.astype(float), raw, 6.0)))
-    assert seen.verdict.kind is VerdictKind.VULNERABLE
+    for sign in (1, -1):
+        seen = attacked(bench, with_traces(digits, made(sign * 3.0 * leak.astype(float), raw, 6.0)))
+        assert seen.verdict.kind is VerdictKind.VULNERABLE
+        assert seen.facts["polarity"] == sign
+        sums_alone = attacked(bench, with_traces(digits, made(sign * leak[:, 64:].astype(float), raw, 0.5)))
+        assert sums_alone.facts["polarity"] == sign
+        assert sums_alone.facts["speaks_of_weights_H2"] is True, "inputs that do not leak themselves tell no polarity"
 
 
 @pytest.mark.parametrize("kind", ["byte", "register", "factor"])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinymlsec.attacks._asking import random_codes
 from tinymlsec.attacks.side_channel._features import bits
@@ -17,7 +15,7 @@ from tinymlsec.attacks.side_channel._measured_cut import Part, fitting, part_of
 from tinymlsec.attacks.side_channel._measured_groups import Groups, groups_of
 from tinymlsec.attacks.side_channel._measured_look import ALPHA, FirstLook, first_look
 from tinymlsec.attacks.side_channel._measured_subject import Subject, asker, subject_of
-from tinymlsec.attacks.side_channel._measured_weights import Guessed, guessed
+from tinymlsec.attacks.side_channel._measured_weights import SENSES, Guessed, guessed, luck
 from tinymlsec.capabilities import Capability
 from tinymlsec.context import silent
 from tinymlsec.errors import CapabilityMissing, TinymlsecError
@@ -64,7 +62,7 @@ class Examined:
     @property
     def weights_speak(self) -> bool:
         """True weights rank before others by more than luck."""
-        return luck(self.guesses.luck) < ALPHA
+        return luck(self.guesses.luck) < ALPHA / len(SENSES)
 
     @property
     def rings(self) -> tuple[str, ...]:
@@ -72,7 +70,7 @@ class Examined:
         found = [family.name for family in self.look.families.values() if family.rings]
         if self.look.silent_test is not None and self.look.silent_test.alarms.any():
             found.append("t-test")
-        if luck(self.guesses.silent_luck) < ALPHA:
+        if luck(self.guesses.silent_luck) < ALPHA / len(SENSES):
             found.append("weights")
         return tuple(found)
 
@@ -83,22 +81,6 @@ class Examined:
         if self.look.traces <= 3:
             return 1.0
         return float(np.tanh(np.arctanh(family.level) + NormalDist().inv_cdf(POWER) / np.sqrt(self.look.traces - 3)))
-
-
-def luck(each: NDArray[np.float64]) -> float:
-    """Probability of ranks as good as these without any leak, by Fisher's method of combining tests.
-
-    R. Fisher, "Statistical Methods for Research Workers", 4th edition, 1932: the sum of the logarithms of independent
-    probabilities follows the Gamma distribution.
-
-    Args:
-        each: (w,) probability of each rank or a better one; none are luck for certain.
-    """
-    total, term, tail = float(-np.log(each).sum()), 1.0, 0.0
-    for k in range(len(each)):
-        tail += term
-        term *= total / (k + 1)
-    return min(1.0, math.exp(-total) * tail) if len(each) else 1.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Weights before the one that is guessed are taken for known.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,8 @@ RATIO_BYTES, RATIO_MEMORY = 8, 256 << 20
 DRAWS, DRAWN_SAMPLES = 1000, 4
 """Traces without any leak that ranks are compared with, and samples of each: with more the true guess ranks first less
 often by luck, so few are on the safe side."""
+SENSES = (1, -1)
+"""Ways in which a probe may be wired: more bits, more signal, or less. The attacker tries both."""
 CHECKPOINTS = 6
 FEWEST = 50
 """Traces at the first point of the curve."""
@@ -61,7 +64,9 @@ class Guessed:
     silent_luck: NDArray[np.float64]
     """(w,) the same with inputs exchanged."""
     best: NDArray[np.float32]
-    """(w,) partial correlation of the true weight, in the sense in which the device leaks."""
+    """(w,) partial correlation of the true weight."""
+    sense: int
+    """Of `SENSES`, the one in which the weights rank best: all else is said of it."""
     ratios: NDArray[np.float64]
     """(v, t) signal-to-noise ratio of input bytes; v may be 0."""
     ratio_bytes: NDArray[np.int64]
@@ -88,9 +93,8 @@ def guessed(
     """
     speaking = look.families["inputs"]
     places = np.sort(np.argsort(-speaking.over_time, kind="stable")[:points])
-    sense = float(np.sign(speaking.peak[2])) or 1.0
     chosen = _chosen(subject, traces, weights)
-    steps = [_Step(subject.sums, int(k), *look.shown_best(), sense) for k in chosen] if subject.sums is not None else []
+    steps = [_Step(subject.sums, int(k), *look.shown_best()) for k in chosen] if subject.sums is not None else []
     counts, ratio = _counts(look.traces), _Ratio(speaking.values, subject.bytes, traces.samples)
     table: list[list[NDArray[np.float32]]] = [[] for _ in steps]
     total, seen = min(most, len(traces)), 0
@@ -109,14 +113,34 @@ def guessed(
                     row.append(step.scores())
     if not steps:
         none = Ranks(np.zeros((0, len(counts))), np.zeros((0, len(counts)), np.int64), GUESSES)
-        return Guessed(chosen, counts, none, np.zeros(0), np.zeros(0), np.zeros(0, np.float32), *ratio.result())
+        return Guessed(chosen, counts, none, np.zeros(0), np.zeros(0), np.zeros(0, np.float32), 1, *ratio.result())
     true = np.array([step.true for step in steps])
     scores, silent = np.array(table), np.array([step.silent() for step in steps])
-    ranks, chance = ranks_of(scores, true[:, None]), [step.ranks_by_luck(rng) for step in steps]
+    ranks = [ranks_of(scores[:, :, s], true[:, None]) for s in range(len(SENSES))]
+    chance = [step.ranks_by_luck(rng) for step in steps]
+    own = [_luck(by.worst[:, -1], chance) for by in ranks]
+    exchanged = [_luck(ranks_of(silent[:, s], true).worst, chance) for s in range(len(SENSES))]
+    best = min(range(len(SENSES)), key=lambda s: luck(own[s]))
     return Guessed(
-        chosen, counts, ranks, _luck(ranks.worst[:, -1], chance), _luck(ranks_of(silent, true).worst, chance),
-        scores[np.arange(len(true)), -1, true], *ratio.result(),
+        chosen, counts, ranks[best], own[best], min(exchanged, key=luck),
+        scores[np.arange(len(true)), -1, best, true], SENSES[best], *ratio.result(),
     )  # fmt: skip
+
+
+def luck(each: NDArray[np.float64]) -> float:
+    """Probability of ranks as good as these without any leak, by Fisher's method of combining tests.
+
+    R. Fisher, "Statistical Methods for Research Workers", 4th edition, 1932: the sum of the logarithms of independent
+    probabilities follows the Gamma distribution.
+
+    Args:
+        each: (w,) probability of each rank or a better one; none are luck for certain.
+    """
+    total, term, tail = float(-np.log(each).sum()), 1.0, 0.0
+    for k in range(len(each)):
+        tail += term
+        term *= total / (k + 1)
+    return min(1.0, math.exp(-total) * tail) if len(each) else 1.0
 
 
 def _luck(ranks: NDArray[np.int64], chance: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -161,9 +185,9 @@ def _counts(traces: int) -> tuple[int, ...]:
 class _Step:
     """Guesses of one weight."""
 
-    def __init__(self, sums: Sums, product: int, order: int, feature: str, sense: float) -> None:
+    def __init__(self, sums: Sums, product: int, order: int, feature: str) -> None:
         number = next(i for i, group in enumerate(sums.groups) if product in group)
-        self.sums, self.product, self.order, self.feature, self.sense = sums, product, order, feature, sense
+        self.sums, self.product, self.order, self.feature = sums, product, order, feature
         self.before, self.number = [k for k in sums.groups[number] if k != product], number
         self.true = int(sums.weights[product] - CANDIDATES[0])
         before = FEATURES.index(feature)
@@ -188,16 +212,16 @@ class _Step:
         return np.concatenate([known, bits(np.ascontiguousarray(seen, np.int32))], axis=1)
 
     def scores(self) -> NDArray[np.float32]:
-        """(GUESSES,)"""
-        return self._own.scores(self.sense)
+        """(senses, GUESSES)"""
+        return self._own.scores()
 
     def ranks_by_luck(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """(DRAWS,) of the true guess where nothing leaks."""
         return self._own.ranks_by_luck(self.true, rng)
 
     def silent(self) -> NDArray[np.float32]:
-        """(GUESSES,) with inputs exchanged."""
-        return self._exchanged.scores(self.sense)
+        """(senses, GUESSES) with inputs exchanged."""
+        return self._exchanged.scores()
 
 
 class _Partial:
@@ -220,8 +244,8 @@ class _Partial:
         self._sums += exact.sum(axis=0)
         self._products += exact.T @ exact
 
-    def scores(self, sense: float) -> NDArray[np.float32]:
-        """(GUESSES,) the largest partial coefficient of each guess, in the sense in which the device leaks."""
+    def scores(self) -> NDArray[np.float32]:
+        """(senses, GUESSES) the largest partial coefficient of each guess, for either sense in which a probe leaks."""
         found, n = self._all.result().values.astype(np.float64), self._all.traces
         between = self._between()
         inverse = np.linalg.pinv(between[:KNOWN, :KNOWN], rcond=1e-6, hermitian=True)
@@ -232,11 +256,8 @@ class _Partial:
         left = 1 - np.einsum("kt,kl,lt->t", known, inverse, known)
         rest /= np.sqrt(np.maximum(own, OWN_SHARE))[:, None] * np.sqrt(np.maximum(left, OWN_SHARE))
         rest[own < OWN_SHARE] = 0.0
-        before = sense * known[self._before]  # a sum shows after the one before it, where that one is seen
-        if before.max() > chance_level(n, len(before)):
-            rest[:, : int(before.argmax()) + 1] = 0.0
-        best: NDArray[np.float32] = (sense * rest).max(axis=1).astype(np.float32)
-        return best
+        level = chance_level(n, known.shape[1])
+        return np.stack([_largest(sense * rest, sense * known[self._before], level) for sense in SENSES])
 
     def _between(self) -> NDArray[np.float64]:
         """Correlation of all predictions with each other; 0 where one does not vary."""
@@ -263,6 +284,14 @@ class _Partial:
         scores = (root @ draws).reshape(GUESSES, DRAWS, DRAWN_SAMPLES).max(axis=2)
         ranks: NDArray[np.int64] = (scores >= scores[true]).sum(axis=0)
         return ranks
+
+
+def _largest(rest: NDArray[np.float64], before: NDArray[np.float64], level: float) -> NDArray[np.float32]:
+    """(GUESSES,) over samples; a sum shows behind the one before it, where that one is seen."""
+    start = int(before.argmax()) + 1 if before.max() > level else 0
+    behind = rest[:, start:] if start < rest.shape[1] else rest
+    best: NDArray[np.float32] = behind.max(axis=1).astype(np.float32)
+    return best
 
 
 class _Ratio:

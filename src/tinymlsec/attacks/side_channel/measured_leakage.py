@@ -95,8 +95,8 @@ def measured_leakage(target: Target, config: MeasuredLeakageConfig, context: Con
     count. Sums go with their inputs under any weights, so whether the *weights* speak is judged by the ranks alone. How
     often a true weight ranks so well by luck is drawn for each, since guesses that resemble each other share their luck
     and others come first more often; the probabilities of all guessed weights are combined by Fisher's method and must
-    be below one in a thousand. The ratio of signal to noise is taken by the weight and sign of the bytes that show
-    best.
+    be below one in a thousand. Either polarity of the probe is tried, and counts as a second try. The ratio of signal
+    to noise is taken by the weight and sign of the bytes that show best.
 
     The verdict is *vulnerable* where the true weights rank before others by more than luck and exchanged inputs are
     silent: such sums give both weights (H2) and, to who knows the weights, inputs (H3) away. It is *inconclusive* where

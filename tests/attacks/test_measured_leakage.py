@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from attacks.attack_targets import Workbench, float_linear
+from tinymlsec.analysis.rank import ranks_of
 from tinymlsec.attacks._asking import random_codes
 from tinymlsec.attacks.side_channel._chain import CANDIDATES
 from tinymlsec.attacks.side_channel._features import bits
 from tinymlsec.attacks.side_channel._measured_cut import VALUES, fitting
 from tinymlsec.attacks.side_channel._measured_groups import groups_of
+from tinymlsec.attacks.side_channel._measured_luck import erlang_tail, luck_of
 from tinymlsec.attacks.side_channel._measured_report import fisher
 from tinymlsec.attacks.side_channel._measured_subject import (
     ORDERS,
@@ -24,7 +26,7 @@ from tinymlsec.attacks.side_channel._measured_subject import (
     shown,
     subject_of,
 )
-from tinymlsec.attacks.side_channel._measured_weights import GUESSES, KNOWN, _Partial, luck
+from tinymlsec.attacks.side_channel._measured_weights import GUESSES, KNOWN, _Partial
 from tinymlsec.attacks.side_channel.measured_leakage import measured_leakage
 from tinymlsec.errors import CapabilityMissing
 from tinymlsec.evidence import Observation
@@ -133,37 +135,56 @@ def test_byte_classes_decide_both_weights() -> None:
         assert all(len(set(weight[classes == c].tolist())) == 1 for c in np.unique(classes))
 
 
-def test_luck_is_a_probability() -> None:
-    assert luck(np.zeros(0)) == 1.0
-    assert luck(np.ones(4)) == 1.0
-    assert luck(np.array([0.02])) == pytest.approx(0.02)
-    rng = RNG(0)
-    chances = np.array([luck(rng.random(8)) for _ in range(20_000)])
-    for level in (0.5, 0.1, 0.01):
-        assert np.mean(chances <= level) == pytest.approx(level, abs=4 * np.sqrt(level / 20_000))
-    assert luck(np.full(8, 0.001)) < 1e-10
+def test_the_tail_of_a_sum_of_logarithms() -> None:
+    assert erlang_tail(0.0, 3) == 1.0
+    assert erlang_tail(2.0, 1) == pytest.approx(np.exp(-2))
+    sums = -np.log(RNG(0).random((50_000, 6))).sum(axis=1)
+    for x in (3.0, 6.0, 12.0):
+        assert np.mean(sums > x) == pytest.approx(erlang_tail(x, 6), abs=0.01)
+
+
+def predictions(seed: int, weights: int, lonely: int) -> list[np.ndarray]:
+    """Of several weights that resemble each other; one guess of each resembles no other guess."""
+    rng = RNG(seed)
+    n, shared, steps = 400, rng.integers(0, 20, (400, 1)), []
+    alone = rng.integers(0, 33, n)
+    for _ in range(weights):
+        guesses = shared + rng.integers(0, 4, (n, GUESSES))
+        guesses[:, lonely] = alone + rng.integers(0, 9, n)
+        steps.append(np.concatenate([rng.integers(0, 9, (n, KNOWN)), guesses], axis=1).astype(np.uint8))
+    return steps
 
 
 def test_ranks_by_luck_are_those_of_noise() -> None:
-    """A guess that resembles no other comes first more often than once in 255; what is drawn says how often."""
-    rng = RNG(6)
-    n, lonely = 400, 200
-    common = rng.integers(0, 20, (n, 1))
-    predicted = np.concatenate([rng.integers(0, 33, (n, KNOWN)), common + rng.integers(0, 4, (n, GUESSES))], axis=1)
-    predicted[:, KNOWN + lonely] = rng.integers(0, 33, n)
-    partial = _Partial(3)
-    partial.update(predicted.astype(np.uint8), rng.standard_normal((n, 3)).astype(np.float32))
-    drawn = partial.ranks_by_luck(lonely, RNG(1))
-    assert drawn.min() >= 1
-    assert drawn.max() <= GUESSES
-    first = 0
-    for _ in range(300):
-        noise = _Partial(3)
-        noise.update(predicted.astype(np.uint8), rng.standard_normal((n, 8)).astype(np.float32))
-        scores = noise.scores()[0]
-        first += bool(scores.argmax() == lonely)
-    assert first / 300 > 5 / GUESSES, "it is lonely"
-    assert np.mean(drawn == 1) == pytest.approx(first / 300, abs=0.1)
+    """A lonely guess comes first more often than once in 255 times, and does so for all weights at once."""
+    weights, lonely = 4, 200
+    steps, true = predictions(6, weights, lonely), np.full(weights, lonely)
+    luck = luck_of(steps, KNOWN, true, RNG(1))
+    rng, ranks = RNG(2), []
+    for _ in range(120):
+        noise = rng.standard_normal((400, 4)).astype(np.float32)
+        row = []
+        for step in steps:
+            partial = _Partial(3)
+            partial.update(step, noise)
+            row.append(ranks_of(partial.scores()[0], lonely).worst)
+        ranks.append(row)
+    seen = np.array(ranks)
+    assert (seen == 1).mean() > 5 / GUESSES, "it is lonely"
+    assert (luck.ranks == 1).mean() == pytest.approx((seen == 1).mean(), abs=0.1)
+    together = np.array([luck.together(row) for row in seen])
+    for level in (0.5, 0.2, 0.05):
+        assert np.mean(together <= level) <= level + 3.5 * np.sqrt(level / len(seen)), "not more often than stated"
+    assert luck.together(np.full(weights, GUESSES)) > 0.5
+    assert luck.together(np.zeros(0, np.int64)) == 1.0
+
+
+def test_unlike_weights_make_first_ranks_unlikely() -> None:
+    rng = RNG(3)
+    steps = [rng.integers(0, 33, (500, KNOWN + GUESSES)).astype(np.uint8) for _ in range(4)]
+    luck = luck_of(steps, KNOWN, np.array([3, 50, 99, 254]), RNG(4))
+    assert luck.each(np.ones(4, np.int64)).max() < 0.02
+    assert luck.together(np.ones(4, np.int64)) < 1e-6
 
 
 def test_partial_correlation_is_that_of_residuals() -> None:

@@ -11,7 +11,7 @@ from tinymlsec.analysis.correlation import chance_level
 from tinymlsec.analysis.intervals import Z95
 from tinymlsec.analysis.rank import Ranks, entropy_curve, guessing_entropy, success_curve, success_rate, traces_needed
 from tinymlsec.attacks.side_channel._measured_look import MODELS, Family
-from tinymlsec.attacks.side_channel._measured_weights import GUESSES, SENSES, luck
+from tinymlsec.attacks.side_channel._measured_weights import GUESSES
 from tinymlsec.figures import Line, Series
 from tinymlsec.records import Curve, Metric, Verdict, VerdictKind
 
@@ -211,7 +211,7 @@ def facts_of(seen: Examined) -> dict[str, Any]:
         "speaks_of_inputs_H3": seen.inputs_speak or seen.weights_speak,
         "speaks_of_weights_H2": seen.weights_speak,
         "families": [_row(family, seen.begin) for family in look.families.values()],
-        "weights_by_luck": min(1.0, len(SENSES) * luck(guesses.luck)),
+        "weights_by_luck": guesses.together,
         "polarity": guesses.sense,
         "weights": list(_weights(seen)),
     }

@@ -15,7 +15,7 @@ from tinymlsec.attacks.side_channel._measured_cut import Part, fitting, part_of
 from tinymlsec.attacks.side_channel._measured_groups import Groups, groups_of
 from tinymlsec.attacks.side_channel._measured_look import ALPHA, FirstLook, first_look
 from tinymlsec.attacks.side_channel._measured_subject import Subject, asker, subject_of
-from tinymlsec.attacks.side_channel._measured_weights import SENSES, Guessed, guessed, luck
+from tinymlsec.attacks.side_channel._measured_weights import Guessed, guessed
 from tinymlsec.capabilities import Capability
 from tinymlsec.context import silent
 from tinymlsec.errors import CapabilityMissing, TinymlsecError
@@ -62,7 +62,7 @@ class Examined:
     @property
     def weights_speak(self) -> bool:
         """True weights rank before others by more than luck."""
-        return luck(self.guesses.luck) < ALPHA / len(SENSES)
+        return self.guesses.together < ALPHA
 
     @property
     def rings(self) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Examined:
         found = [family.name for family in self.look.families.values() if family.rings]
         if self.look.silent_test is not None and self.look.silent_test.alarms.any():
             found.append("t-test")
-        if luck(self.guesses.silent_luck) < ALPHA / len(SENSES):
+        if self.guesses.silent < ALPHA:
             found.append("weights")
         return tuple(found)
 

@@ -10,7 +10,6 @@ Weights before the one that is guessed are taken for known.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,12 +21,11 @@ from tinymlsec.analysis.rank import Ranks, ranks_of
 from tinymlsec.analysis.snr import Snr
 from tinymlsec.attacks.side_channel._chain import CANDIDATES
 from tinymlsec.attacks.side_channel._features import bits
-from tinymlsec.attacks.side_channel._measured_look import FirstLook, portions
+from tinymlsec.attacks.side_channel._measured_look import MODELS, FirstLook, portions
+from tinymlsec.attacks.side_channel._measured_luck import OWN_SHARE, ROWS, luck_of
 from tinymlsec.attacks.side_channel._measured_subject import CLASSES, FEATURES, Subject, Sums, byte_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tinymlsec.context import Progress
     from tinymlsec.traces.traceset import TraceSet
 
@@ -35,13 +33,8 @@ GUESSES = len(CANDIDATES)
 KNOWN = 5
 """Columns that a prediction is freed of: the sum before by weight and by change, the input as byte and as register, the
 factor."""
-OWN_SHARE = 1e-3
-"""Share of a prediction's variance that must be its own; what has less says nothing."""
 RATIO_BYTES, RATIO_MEMORY = 8, 256 << 20
 """Input bytes whose signal-to-noise ratio is taken, and the memory for it."""
-DRAWS, DRAWN_SAMPLES = 1000, 4
-"""Traces without any leak that ranks are compared with, and samples of each: with more the true guess ranks first less
-often by luck, so few are on the safe side."""
 SENSES = (1, -1)
 """Ways in which a probe may be wired: more bits, more signal, or less. The attacker tries both."""
 CHECKPOINTS = 6
@@ -61,8 +54,10 @@ class Guessed:
     """(w, points)"""
     luck: NDArray[np.float64]
     """(w,) probability of such a rank, or a better one, at the last point, without any leak."""
-    silent_luck: NDArray[np.float64]
-    """(w,) the same with inputs exchanged."""
+    together: float
+    """The same of all weights, whichever polarity and model of the sums is tried."""
+    silent: float
+    """The same with inputs exchanged."""
     best: NDArray[np.float32]
     """(w,) partial correlation of the true weight."""
     sense: int
@@ -113,39 +108,19 @@ def guessed(
                     row.append(step.scores())
     if not steps:
         none = Ranks(np.zeros((0, len(counts))), np.zeros((0, len(counts)), np.int64), GUESSES)
-        return Guessed(chosen, counts, none, np.zeros(0), np.zeros(0), np.zeros(0, np.float32), 1, *ratio.result())
+        return Guessed(chosen, counts, none, np.zeros(0), 1.0, 1.0, np.zeros(0, np.float32), 1, *ratio.result())
     true = np.array([step.true for step in steps])
     scores, silent = np.array(table), np.array([step.silent() for step in steps])
     ranks = [ranks_of(scores[:, :, s], true[:, None]) for s in range(len(SENSES))]
-    chance = [step.ranks_by_luck(rng) for step in steps]
-    own = [_luck(by.worst[:, -1], chance) for by in ranks]
-    exchanged = [_luck(ranks_of(silent[:, s], true).worst, chance) for s in range(len(SENSES))]
-    best = min(range(len(SENSES)), key=lambda s: luck(own[s]))
+    by_luck = luck_of([step.head for step in steps], KNOWN, true, rng)
+    own = [by_luck.together(by.worst[:, -1]) for by in ranks]
+    exchanged = [by_luck.together(ranks_of(silent[:, s], true).worst) for s in range(len(SENSES))]
+    best = int(np.argmin(own))
+    tries = len(SENSES) * len(MODELS)
     return Guessed(
-        chosen, counts, ranks[best], own[best], min(exchanged, key=luck),
-        scores[np.arange(len(true)), -1, best, true], SENSES[best], *ratio.result(),
+        chosen, counts, ranks[best], by_luck.each(ranks[best].worst[:, -1]), min(1.0, own[best] * tries),
+        min(1.0, min(exchanged) * tries), scores[np.arange(len(true)), -1, best, true], SENSES[best], *ratio.result(),
     )  # fmt: skip
-
-
-def luck(each: NDArray[np.float64]) -> float:
-    """Probability of ranks as good as these without any leak, by Fisher's method of combining tests.
-
-    R. Fisher, "Statistical Methods for Research Workers", 4th edition, 1932: the sum of the logarithms of independent
-    probabilities follows the Gamma distribution.
-
-    Args:
-        each: (w,) probability of each rank or a better one; none are luck for certain.
-    """
-    total, term, tail = float(-np.log(each).sum()), 1.0, 0.0
-    for k in range(len(each)):
-        tail += term
-        term *= total / (k + 1)
-    return min(1.0, math.exp(-total) * tail) if len(each) else 1.0
-
-
-def _luck(ranks: NDArray[np.int64], chance: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """(w,) how often ranks as good come without a leak."""
-    return np.array([(1 + (by <= rank).sum()) / (1 + len(by)) for rank, by in zip(ranks, chance, strict=True)])
 
 
 def _without_fixed(
@@ -190,11 +165,13 @@ class _Step:
         self.sums, self.product, self.order, self.feature = sums, product, order, feature
         self.before, self.number = [k for k in sums.groups[number] if k != product], number
         self.true = int(sums.weights[product] - CANDIDATES[0])
+        self.head = np.zeros((0, KNOWN + GUESSES), np.uint8)
         before = FEATURES.index(feature)
         self._own, self._exchanged = _Partial(before), _Partial(before)
 
     def update(self, fed: NDArray[np.int8], samples: NDArray[np.float32], rng: np.random.Generator) -> None:
         predicted = self._predicted(fed)
+        self.head = np.concatenate([self.head, predicted[: ROWS - len(self.head)]])
         self._own.update(predicted, samples)
         self._exchanged.update(predicted[rng.permutation(len(predicted))], samples)
 
@@ -214,10 +191,6 @@ class _Step:
     def scores(self) -> NDArray[np.float32]:
         """(senses, GUESSES)"""
         return self._own.scores()
-
-    def ranks_by_luck(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(DRAWS,) of the true guess where nothing leaks."""
-        return self._own.ranks_by_luck(self.true, rng)
 
     def silent(self) -> NDArray[np.float32]:
         """(senses, GUESSES) with inputs exchanged."""
@@ -266,24 +239,6 @@ class _Partial:
         scale = np.outer(deviation, deviation)
         between: NDArray[np.float64] = np.divide(joint, scale, out=np.zeros_like(joint), where=scale > 0)
         return between
-
-    def ranks_by_luck(self, true: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(DRAWS,) rank of a guess where nothing leaks.
-
-        Guesses that resemble each other share their luck, and one that resembles none comes first more often than once
-        in so many: the ranks are drawn from coefficients that hang together as the predictions do.
-        """
-        between = self._between()
-        inverse = np.linalg.pinv(between[:KNOWN, :KNOWN], rcond=1e-6, hermitian=True)
-        free = between[KNOWN:, KNOWN:] - between[KNOWN:, :KNOWN] @ inverse @ between[:KNOWN, KNOWN:]
-        own = np.diagonal(free)
-        scale = np.where(own < OWN_SHARE, 0.0, 1 / np.sqrt(np.maximum(own, OWN_SHARE)))
-        values, vectors = np.linalg.eigh(free * np.outer(scale, scale))
-        root = (vectors * np.sqrt(np.maximum(values, 0.0))).astype(np.float32)
-        draws = rng.standard_normal((GUESSES, DRAWS * DRAWN_SAMPLES), np.float32)
-        scores = (root @ draws).reshape(GUESSES, DRAWS, DRAWN_SAMPLES).max(axis=2)
-        ranks: NDArray[np.int64] = (scores >= scores[true]).sum(axis=0)
-        return ranks
 
 
 def _largest(rest: NDArray[np.float64], before: NDArray[np.float64], level: float) -> NDArray[np.float32]:

@@ -93,10 +93,10 @@ def measured_leakage(target: Target, config: MeasuredLeakageConfig, context: Con
     the sum before, small powers of two predict the input, and both leak at samples of their own; so what these explain
     is taken out of prediction and sample (partial correlation), and only samples behind the one of the sum before
     count. Sums go with their inputs under any weights, so whether the *weights* speak is judged by the ranks alone. How
-    often a true weight ranks so well by luck is drawn for each, since guesses that resemble each other share their luck
-    and others come first more often; the probabilities of all guessed weights are combined by Fisher's method and must
-    be below one in a thousand. Either polarity of the probe is tried, and counts as a second try. The ratio of signal
-    to noise is taken by the weight and sign of the bytes that show best.
+    well true weights rank by luck is drawn from noise, for all of them together, since guesses and neighboring weights
+    share their luck; the probability (Brown's combination, times two polarities of the probe and six models of the sum)
+    must be below one in a thousand. The ratio of signal to noise is taken by the weight and sign of the bytes that show
+    best.
 
     The verdict is *vulnerable* where the true weights rank before others by more than luck and exchanged inputs are
     silent: such sums give both weights (H2) and, to who knows the weights, inputs (H3) away. It is *inconclusive* where

@@ -16,7 +16,10 @@ from tinymlsec.attacks.side_channel._costs import sums_over_traces
 from tinymlsec.attacks.side_channel._features import FEATURES, bits, loaded_word
 from tinymlsec.attacks.side_channel._macs import macs_of
 from tinymlsec.attacks.side_channel._points import Point, profile
+from tinymlsec.attacks.side_channel._weights_output import output_codes
 from tinymlsec.attacks.side_channel.cpa_weights import cpa_weights
+from tinymlsec.emulate.cores import CORES
+from tinymlsec.emulate.twin import build_twin
 from tinymlsec.evidence import Observation
 from tinymlsec.examples import digits_model
 from tinymlsec.records import Basis, VerdictKind
@@ -181,8 +184,26 @@ def test_a_bias_is_what_was_added() -> None:
     sums = rng.integers(-60_000, 60_000, 1000).astype(np.int32)
     for bias in (-70_000, -1, 0, 12_345):
         trace = bits(sums + np.int32(bias)).astype(np.float32) + rng.standard_normal(1000).astype(np.float32)
-        found = recover_bias({9: trace}, sums, [Point(9, "hw_sum", 1.0, 0.0, 0.0, 1.0)], 1.0, 1 << 17)
+        found, _ = recover_bias({9: trace}, sums, [Point(9, "hw_sum", 1.0, 0.0, 0.0, 1.0)], 1.0, 1 << 17)
         assert found == bias
+
+
+def test_codes_of_sums_are_what_the_device_stores() -> None:
+    """The last layer's input and output as the emulated firmware has them."""
+    model = convolution("CONV_2D", 1, 0)
+    macs = macs_of(model, model.main.operators[0])
+    twin = build_twin(model, CORES["cortex-m4"])
+    images = RNG(11).integers(-128, 128, (4, 1, 9, 8, 3)).astype(np.int8)
+    with twin.start() as started:
+        stored = started.infer(images)[0]
+    weights, bias = (constant(model, model.main.tensors[t]) for t in (macs.weight_tensor, macs.bias_tensor))  # type: ignore[index]
+    assert weights is not None
+    assert bias is not None
+    y, x = macs.pixel
+    for channel in range(macs.channels):
+        products = macs.factors(images, channel) * weights.ravel()[macs.weights[channel]]
+        sums = products.sum(1, dtype=np.int32) + np.int32(bias.ravel()[channel])
+        assert (output_codes(model, 0, channel, sums) == stored[:, 0, y, x, channel]).all()
 
 
 def test_profiling_finds_sample_feature_gain_and_level() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._macs import Macs
 from tinymlsec.attacks.side_channel._points import Profile, profile, recalibrated
+from tinymlsec.attacks.side_channel._weights_output import output_codes
 from tinymlsec.emulate.leakage import Leakage
 from tinymlsec.emulate.twin import StartedTwin, Twin
 
@@ -67,7 +68,15 @@ class Bench:
     def points(self, macs: Macs, rng: np.random.Generator) -> Profile:
         """Where the weights of a layer speak."""
         known = self._measured(macs, 0, SETS, None, rng)
-        return profile(known.signal, known.factors, known.weights, known.bias, self.groups(macs))
+        codes = self._codes(macs, 0, known)
+        return profile(
+            known.signal, known.factors, known.weights, known.bias, self.groups(macs), outputs=codes
+        )  # fmt: skip
+
+    def _codes(self, macs: Macs, channel: int, known: _Known) -> NDArray[np.int32]:
+        """What the own board stored."""
+        sums = (known.factors * known.weights).sum(1, dtype=np.int32)
+        return output_codes(self.twin.model, macs.op, channel, sums if known.bias is None else sums + known.bias)
 
     def groups(self, macs: Macs) -> tuple[tuple[int, ...], ...]:
         """Products that the kernel adds at once."""
@@ -81,7 +90,8 @@ class Bench:
         """The same points with the levels of one channel."""
         known = self._measured(macs, channel, FEW_SETS, found.samples, rng)
         signal = {int(sample): known.signal[:, i] for i, sample in enumerate(found.samples)}
-        return recalibrated(found, signal, known.factors, known.weights, known.bias, self.groups(macs))
+        codes = self._codes(macs, channel, known)
+        return recalibrated(found, signal, known.factors, known.weights, known.bias, self.groups(macs), codes)
 
     def traces(self, found: Profile, macs: Macs, channel: int, activations: NDArray[np.int8]) -> Signal:
         """What the device under attack gives away, without noise.

@@ -34,6 +34,8 @@ FIRST_STEPS, AT_FIRST = 8, 8
 alike, and around the larger ones many neighbors do."""
 HOPELESS = 60.0
 """Log-likelihood behind the best beyond which a path is given up: e^-60, if the templates are right."""
+RIVALS, TIED = 8, 8.0
+"""So many paths at most, and with so much less log-likelihood, are kept beside the best at the end."""
 BIASES = 2000
 """Biases that are compared on all traces."""
 
@@ -54,6 +56,8 @@ class Chain:
     """Minus its log-likelihood, but for a constant."""
     start: int = 0
     """What lay in the register before the first product: the bias, where the kernel begins with it."""
+    rivals: tuple[Chain, ...] = ()
+    """Others that are nearly as likely; a single product and its double look the same."""
 
 
 NOTHING = Moments(*(np.zeros(()) for _ in Moments._fields))
@@ -101,11 +105,18 @@ def recover(
         step = _Step(np.ascontiguousarray(factors[:, list(group)]), traces, points, sigma)
         wide = beam * (AT_FIRST if number < FIRST_STEPS else 1)
         paths = _opened(step, starts, wide) if starts and number == 0 else _extended(paths, step, wide)
-    best = paths[0]
-    margin = paths[1].cost - best.cost if len(paths) > 1 else float("inf")
-    weights = np.zeros(factors.shape[1], np.int32)
-    weights[[k for group in order for k in group]] = best.weights
-    return Chain(weights, blind, margin, best.sums, best.cost, best.start)
+    margin = paths[1].cost - paths[0].cost if len(paths) > 1 else float("inf")
+    places = [k for group in order for k in group]
+    best, *rivals = [
+        _chain(path, places, blind, margin) for path in paths[:RIVALS] if path.cost <= paths[0].cost + TIED
+    ]
+    return replace(best, rivals=tuple(rivals))
+
+
+def _chain(path: _Path, places: Sequence[int], blind: NDArray[np.bool_], margin: float) -> Chain:
+    weights = np.zeros(len(blind), np.int32)
+    weights[places] = path.weights
+    return Chain(weights, blind, margin, path.sums, path.cost, path.start)
 
 
 @dataclass(frozen=True)
@@ -268,8 +279,8 @@ def recover_bias(
     points: Sequence[Point],
     sigma: float,
     most: int,
-) -> int:
-    """The bias that is added to a known sum.
+) -> tuple[int, float]:
+    """The bias that is added to a known sum, and minus its log-likelihood, but for a constant.
 
     Args:
         traces: by sample, (n,).
@@ -283,7 +294,7 @@ def recover_bias(
     rough = _bias_costs(guesses, sums, traces, few, points, sigma)
     finalists = guesses[np.argsort(rough)[:BIASES]]
     cost = _bias_costs(finalists, sums, traces, slice(None), points, sigma)
-    return int(finalists[cost.argmin()])
+    return int(finalists[cost.argmin()]), float(cost.min())
 
 
 def _bias_costs(
@@ -301,4 +312,23 @@ def _bias_costs(
         cost += template_cost(
             point, sums_over_traces("hw_sum", sums[None, which], ones, guesses[:, None], rest), sigma
         )[0]
+    return cost
+
+
+def shown_cost(
+    traces: Mapping[int, NDArray[np.float32]], words: NDArray[np.int32], points: Sequence[Point], sigma: float
+) -> float:
+    """Minus the log-likelihood of words that are fully known, but for a constant.
+
+    Args:
+        traces: by sample, (n,).
+        words: (n,)
+        points: that show their Hamming weight.
+        sigma: of the noise.
+    """
+    seen, cost = bits(np.ascontiguousarray(words)).astype(np.float64), 0.0
+    for point in points:
+        rest = traces[point.sample].astype(np.float64) - point.level
+        sums = Sums(seen.sum(), (seen**2).sum(), (seen * rest).sum())
+        cost += float(template_cost(point, sums, sigma))
     return cost

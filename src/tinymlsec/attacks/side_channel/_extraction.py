@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._bench import Bench, Signal
-from tinymlsec.attacks.side_channel._chain import Chain, recover, recover_bias
+from tinymlsec.attacks.side_channel._chain import Chain, recover, recover_bias, shown_cost
 from tinymlsec.attacks.side_channel._macs import WEIGHTED, Macs, macs_of
 from tinymlsec.attacks.side_channel._points import Point, Profile
 from tinymlsec.attacks.side_channel._weights_bias import find_bias
 from tinymlsec.attacks.side_channel._weights_foreign import ForeignBench
+from tinymlsec.attacks.side_channel._weights_output import output_codes
 from tinymlsec.attacks.side_channel._weights_unprofiled import Located, extract, locate
 from tinymlsec.target.tflite.constant import constant
 
@@ -43,6 +44,8 @@ class Strength:
     """Output pixels of each inference that are looked at: the same weights meet other inputs there."""
     loads: bool = True
     """Use the loads of weights besides the sums."""
+    templates: bool = True
+    """Use all samples with their gains and levels; otherwise the best sample of each sum, by correlation alone."""
     profiled: bool = True
     """The attacker has an identical build with weights of their own; otherwise nothing but traces of the device."""
 
@@ -138,7 +141,9 @@ def attack_channel(
     factors = np.concatenate([place.factors(activations, channel) for place in places])
     true_bias = _bias(model, macs, channel)
     read = _profiled if strength.profiled else _unprofiled
-    chain, bias, sigma = read(bench, layer, channel, places, activations, factors, strength, rng, true_bias is not None)
+    chain, bias, sigma = read(
+        bench, model, layer, channel, places, activations, factors, strength, rng, true_bias is not None
+    )
     weights = constant(model, model.main.tensors[macs.weight_tensor])
     assert weights is not None
     exact = chain.weights == weights.ravel()[macs.weights[channel]]
@@ -147,6 +152,7 @@ def attack_channel(
 
 def _profiled(
     bench: Bench | ForeignBench,
+    model: Model,
     layer: LayerResult,
     channel: int,
     places: list[Macs],
@@ -162,18 +168,34 @@ def _profiled(
     signal = {sample: np.concatenate([part[sample] for part in parts]) for sample in parts[0]}
     sigma = _sigma(signal[named_sample(levels)], strength)
     traces = noisy(signal, sigma, rng)
-    steps = levels.steps if strength.loads else [[p for p in s if p.feature != "hw_weight"] for s in levels.steps]
+    steps = _used(levels.steps, strength)
     starts = LARGEST_BIAS if bench.bias_first and biased else 0
     chain = recover(traces, factors, steps, sigma, strength.beam, bench.groups(layer.macs), starts=starts)
     if starts:
         return chain, chain.start, sigma
     if not biased or not levels.bias:
         return chain, None, sigma
-    return chain, recover_bias(traces, chain.sums, levels.bias, sigma, LARGEST_BIAS), sigma
+    judged: list[tuple[float, int, Chain]] = []
+    for rival in (chain, *chain.rivals):  # the sum with its bias may tell apart what the sums did not
+        bias, cost = recover_bias(traces, rival.sums, levels.bias, sigma, LARGEST_BIAS)
+        codes = output_codes(model, layer.macs.op, channel, rival.sums + np.int32(bias))
+        cost += shown_cost(traces, codes, levels.output, sigma)
+        judged.append((rival.cost + cost, bias, rival))
+    _, bias, chain = min(judged, key=lambda item: item[0])
+    return chain, bias, sigma
+
+
+def _used(steps: Sequence[Sequence[Point]], strength: Strength) -> Sequence[Sequence[Point]]:
+    """The points that an attacker of this strength looks at."""
+    if strength.templates and strength.loads:
+        return steps
+    sums = [[point for point in step if point.feature != "hw_weight"] for step in steps]
+    return sums if strength.templates else [[replace(point, scale="own") for point in step[:1]] for step in sums]
 
 
 def _unprofiled(
     bench: Bench | ForeignBench,
+    model: Model,
     layer: LayerResult,
     channel: int,
     places: list[Macs],

@@ -50,11 +50,13 @@ class Profile:
     """For each step, the samples that show it, the strongest first."""
     bias: tuple[Point, ...]
     """Samples that show the sum with the bias; feature hw_sum."""
+    output: tuple[Point, ...] = ()
+    """Samples that show the code that is stored; feature hw_sum."""
 
     @property
     def samples(self) -> NDArray[np.int64]:
         """All samples that are used, ascending."""
-        used = {point.sample for step in (*self.steps, self.bias) for point in step}
+        used = {point.sample for step in (*self.steps, self.bias, self.output) for point in step}
         return np.array(sorted(used), np.int64)
 
 
@@ -66,6 +68,7 @@ def profile(
     groups: Sequence[tuple[int, ...]],
     *,
     bias_first: bool = False,
+    outputs: NDArray[np.int32] | None = None,
 ) -> Profile:
     """Finds the points of every step.
 
@@ -76,6 +79,7 @@ def profile(
         bias: (n,) added at the end; None where there is none.
         groups: numbers of the products that each step adds.
         bias_first: the sum starts with the bias instead.
+        outputs: (n,) codes that are stored at the end, where they are to be found too.
     """
     centered, scale = _standardized(signal)
     found: list[tuple[Point, ...]] = []
@@ -97,7 +101,10 @@ def profile(
         return Profile(tuple(found), ())
     after = sums if bias is None else sums + bias
     last = tuple(_speaking(signal, centered, scale, bits(np.ascontiguousarray(after)), "hw_sum", start))
-    return Profile(tuple(found), last)
+    if outputs is None or not last:
+        return Profile(tuple(found), last)
+    stored = _speaking(signal, centered, scale, bits(outputs), "hw_sum", min(point.sample for point in last) + 1)
+    return Profile(tuple(found), last, tuple(stored))
 
 
 def recalibrated(
@@ -107,6 +114,7 @@ def recalibrated(
     weights: NDArray[np.int32],
     bias: NDArray[np.int32] | None,
     groups: Sequence[tuple[int, ...]],
+    outputs: NDArray[np.int32] | None = None,
 ) -> Profile:
     """The same points with the levels of another channel: addresses in registers differ from channel to channel.
 
@@ -116,7 +124,7 @@ def recalibrated(
         factors: (n, k) as in `profile`; so are the others.
         weights: (n, k)
         bias: (n,)
-        groups: as in `profile`.
+        groups: as in `profile`; so are the outputs.
     """
     columns, sums = _columns(factors, weights, groups)
     last = bits(np.ascontiguousarray(sums if bias is None else sums + bias))
@@ -128,7 +136,8 @@ def recalibrated(
     steps = tuple(
         tuple(moved(point, columns[point.feature][:, k]) for point in step) for k, step in enumerate(found.steps)
     )
-    return Profile(steps, tuple(moved(point, last) for point in found.bias))
+    stored = () if outputs is None else tuple(moved(point, bits(outputs)) for point in found.output)
+    return Profile(steps, tuple(moved(point, last) for point in found.bias), stored)
 
 
 def _columns(

@@ -346,7 +346,7 @@ def results(seen: Observation) -> Iterator[str]:
 @pytest.mark.slow
 def test_digits_acceptance(bench: Workbench) -> None:
     """From one trace at a ratio of 1 at least 95 % of the values of 30 digits; from ten at 0.1 as many; all decisions
-    alike at 1. Measured: 99.5 %."""
+    alike at 1. Measured: 99.5 % and 99 %."""
     seen = attacked(bench, digits_model(), samples=True, inputs=30)
     assert metric(seen, "inputs_recovered") >= 0.95, list(results(seen))
     assert metric(seen, "fidelity") == 1.0
@@ -356,12 +356,13 @@ def test_digits_acceptance(bench: Workbench) -> None:
 
 @pytest.mark.slow
 def test_kws_acceptance(bench: Workbench, shared_data: Path) -> None:
-    """From one trace at a ratio of 1, and from three at 0.1, at least 99 % of the 490 values of 10 recordings."""
+    """From one trace at a ratio of 1, and from three at 0.1, at least 99 % of the 490 values of 10 recordings; from one
+    at 0.1 at least 80 %. Measured: 100 %, 100 %, 96 %."""
     model = (shared_data / "mlperf_tiny_kws" / "kws_ref_model.tflite").read_bytes()
     target = replace(bench.target(model), device=load_device(BOARD))
     assert target.space is not None
     data = load_dataset(shared_data / "mlperf_tiny_kws" / "kws01.npz", target.space, frames=False)
-    for snr, traces in ((1.0, 1), (0.1, 3)):
+    for snr, traces, bar in ((1.0, 1, 0.99), (0.1, 3, 0.99), (0.1, 1, 0.8)):
         seen = bench.run(input_from_trace, replace(target, dataset=data), values=4900, snr=snr, traces=traces)
-        assert metric(seen, "inputs_recovered") >= 0.99, list(results(seen))
+        assert metric(seen, "inputs_recovered") >= bar, list(results(seen))
         assert metric(seen, "fidelity") >= 0.9

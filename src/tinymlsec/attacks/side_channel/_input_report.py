@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.analysis.intervals import Share, bootstrap
+from tinymlsec.analysis.intervals import Share, bootstrap, wilson
 from tinymlsec.records import Metric
 
 if TYPE_CHECKING:
@@ -36,19 +36,27 @@ def metrics_of(done: Done, config: InputFromTraceConfig, rng: np.random.Generato
     for name, part in (("inputs_recovered", "exact"), ("input_error", "error"), ("psnr_db", "psnr"),
                        ("correlation", "correlation")):  # fmt: skip
         for words, scores in ((label, done.found), (WITHOUT, done.guessed)):
-            made += _over_inputs(name, getattr(scores, part), words, rng)
+            made += _over_inputs(name, getattr(scores, part), words, rng, done.size if part == "exact" else 0)
     for words, share in (("decision on the recovered input", done.decided), (f"decision on the {WITHOUT}",
                                                                            done.decided_guess)):  # fmt: skip
         made += _share(words, share)
     return (*made, Metric.of("snr", config.snr, label="set, at the last sum of an output value"))
 
 
-def _over_inputs(name: str, values: NDArray[np.float64], label: str, rng: np.random.Generator) -> list[Metric]:
-    """The mean with its interval; none where no input has a value."""
+def _over_inputs(
+    name: str, values: NDArray[np.float64], label: str, rng: np.random.Generator, size: int = 0
+) -> list[Metric]:
+    """The mean with its interval; none where no input has a value.
+
+    Shares of `size` values: where all inputs agree the bootstrap has no width, so Wilson's interval is its least.
+    """
     there = values[np.isfinite(values)]
     if not len(there):
         return []
     low, high = bootstrap(there, rng)
+    if size:
+        least = wilson(round(float(there.sum()) * size), len(there) * size)
+        low, high = min(low, least.low), max(high, least.high)
     return [Metric.of(name, float(there.mean()), low=low, high=high, n=len(there), label=label)]
 
 

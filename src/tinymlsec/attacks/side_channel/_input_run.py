@@ -40,8 +40,8 @@ FEWEST = 3
 """Inputs that are recovered at least, however large they are."""
 CURVED, CURVED_VALUES = 3, 1500
 """Inputs behind each point of a curve at most, and values in all where inputs are large."""
-TRACES = (1, 3, 10, 30, 100)
-"""Traces of an inference at which the curves are drawn."""
+TRACES, OF_LARGE = (1, 3, 10, 30, 100), (1, 10, 100)
+"""Traces of an inference at which the curves are drawn; fewer where one input has more values than are to be read."""
 FEW_DATA = 10
 """Inputs of the data, beside those attacked, from which a guess is made."""
 
@@ -173,14 +173,17 @@ def _curves(
     rng: np.random.Generator,
     context: Context,
 ) -> tuple[Curve, ...]:
-    """Share of exact values against averaged traces, at the ratio and at a tenth of it."""
+    """Share of exact values against averaged traces, at the ratio and, of inputs that are not large, a tenth of it."""
     true = secrets.fed[: len(clean)]
     guessed = float(of_guess(true, secrets.guess).exact.mean())
     curves = []
-    for number, snr in enumerate((config.snr, config.snr / 10)):
+    large = true.shape[1] > config.values
+    ratios, counts = ((config.snr,), OF_LARGE) if large else ((config.snr, config.snr / 10), TRACES)
+    for number, snr in enumerate(ratios):
         points = []
-        for place, traces in enumerate(TRACES):
-            context.progress(number * len(TRACES) + place, 2 * len(TRACES), f"curve at a ratio of {snr:g}")
+        for place, traces in enumerate(counts):
+            done = number * len(counts) + place
+            context.progress(done, len(ratios) * len(counts), f"curve at a ratio of {snr:g}")
             noisy = Noisy(snr, traces)
             codes = np.stack([recovery.recover(signal, noisy, secrets.prior, rng).codes for signal in clean])
             share = of_recovered(true, codes).exact

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.analysis.intervals import Interval, bootstrap
+from tinymlsec.analysis.intervals import RESAMPLES, Interval
 
 PEAK = 255.0
 EXACT_DB = 10 * float(np.log10(PEAK**2 * 12))
@@ -116,12 +116,17 @@ def of_guess(true: Rows, guess: Guess) -> Quality:
 
 
 def gain(found: Quality, guessed: Quality, rng: np.random.Generator) -> tuple[float, Interval]:
-    """Share of the guess's absolute error that the traces take away, with its interval over inputs."""
-    base = float(guessed.error.mean())
-    if base == 0:
-        return 0.0, Interval(0.0, 0.0)
-    share = (guessed.error - found.error) / base
-    return float(share.mean()), bootstrap(share, rng)
+    """Share of the guess's absolute error that the traces take away, with its bootstrap interval over inputs."""
+    drawn = rng.integers(0, found.n, (RESAMPLES, found.n))
+    shares = _taken(found.error[drawn].mean(1), guessed.error[drawn].mean(1))
+    share = float(_taken(found.error.mean(), guessed.error.mean()))
+    low, high = np.quantile(shares, (0.025, 0.975))
+    return share, Interval(min(share, float(low)), max(share, float(high)))
+
+
+def _taken(error: NDArray[np.float64] | np.float64, base: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+    """1 - error / base; nothing where there is nothing to take away."""
+    return np.asarray(1 - np.where(base > 0, error / np.maximum(base, 1e-12), 1.0))
 
 
 def _correlation(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

@@ -31,9 +31,9 @@ class InputFromTraceConfig(AttackConfig):
     """Signal-to-noise ratio of one trace at the last sum of an output value inside of the image, over random inputs."""
     inputs: int = Field(default=30, ge=1, le=10_000)
     """Secret inputs that are recovered, at most (and three at least)."""
-    values: int = Field(default=3000, ge=1, le=100_000_000)
+    values: int = Field(default=5000, ge=1, le=100_000_000)
     """Input values in all, from which the number of inputs follows where they are large."""
-    channels: int = Field(default=64, ge=1, le=100_000)
+    channels: int = Field(default=256, ge=1, le=100_000)
     """Output channels whose sums are used, at most, drawn at random: an attacker has all of them."""
     beam: int = Field(default=64, ge=1, le=4096)
     """Paths that are kept while values are guessed."""
@@ -57,8 +57,8 @@ class InputFromTraceConfig(AttackConfig):
     "Maji, Banerjee, Chandrakasan: Leaky Nets, IEEE IoT Journal 2021",
     config=InputFromTraceConfig,
     presets={
-        EffortLevel.QUICK: {"inputs": 10, "values": 1000, "channels": 32, "beam": 32},
-        EffortLevel.STANDARD: {"inputs": 30, "values": 3000, "channels": 64, "beam": 64},
+        EffortLevel.QUICK: {"inputs": 10, "values": 1000, "channels": 64, "beam": 32},
+        EffortLevel.STANDARD: {"inputs": 30, "values": 5000, "channels": 256, "beam": 64},
         EffortLevel.THOROUGH: {"inputs": 200, "values": 50_000, "channels": 100_000, "beam": 256},
     },
 )
@@ -105,8 +105,9 @@ def input_from_trace(target: Target, config: InputFromTraceConfig, context: Cont
     The traces are simulated: one sample for each instruction, the Hamming weight or distance of registers, Gaussian
     noise. The trace is cut into output values and aligned by the program counter, as good triggering and pattern
     matching would do. Points come from an identical build. Only the first layer is used; with the DSP extension only
-    loads, widened codes and sums. Models with state, with several inputs, and first layers in floating point are not
-    covered.
+    loads, widened codes and sums, and only by Hamming weight. There is one pass over the input: below a threshold of
+    noise errors feed errors, which joint inference over all sums would push further down. Models with state, with
+    several inputs, and first layers in floating point are not covered.
 
     Source: L. Batina, S. Bhasin, D. Jap, S. Picek, "CSI Neural Network", arXiv 1810.09076; L. Wei, B. Luo, Y. Li,
     Y. Liu, Q. Xu, "I Know What You See: Power Side-Channel Attack on Convolutional Neural Network Accelerators", ACSAC

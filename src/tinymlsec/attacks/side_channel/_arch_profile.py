@@ -34,6 +34,8 @@ _GLUE = ("tms_op_", "tms_pix_", "tms_infer")
 
 Skipped = tuple[int, int, int, int]
 """Taps of a window beyond the border: top, bottom, left, right."""
+Pixel = tuple[Skipped, tuple[int, ...], tuple[int, ...]]
+"""Taps beyond borders, loop counts, channels whose sums are not shifted."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,10 @@ class Kernel:
     """For each border: at which place of a run blocks come in, and what comes in by the number of taps."""
     flat: tuple[int, int] = (0, 0)
     """Instructions that a channel lacks whose sum is not shifted, and how many of a run are behind them at its end."""
-    _known: dict[tuple[Skipped, tuple[int, ...], tuple[int, ...]], Steps] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    _known: dict[Pixel, Steps] = field(default_factory=dict, compare=False, repr=False)
+    _lengths: dict[Pixel, int] = field(default_factory=dict, compare=False, repr=False)
+    _channels: dict[tuple[int, ...], Steps] = field(default_factory=dict, compare=False, repr=False)
+    _leads: dict[tuple[Skipped, tuple[int, ...]], int] = field(default_factory=dict, compare=False, repr=False)
 
     def steps(self, skipped: Skipped, counts: Sequence[int], flat: tuple[int, ...] = ()) -> Steps:
         """What runs for one pixel.
@@ -85,16 +88,30 @@ class Kernel:
                 done = place
         return np.concatenate([*parts, plain[done:]])
 
+    def length(self, skipped: Skipped, counts: Sequence[int], flat: tuple[int, ...] = ()) -> int:
+        """Samples of one pixel."""
+        key = skipped, tuple(counts), flat
+        if key not in self._lengths:
+            self._lengths[key] = len(self.steps(*key))
+        return self._lengths[key]
+
     def channel(self, counts: Sequence[int]) -> Steps:
         """What one channel more adds."""
-        block = self.nest.parts[1]
-        return block.steps(counts[1:]) if isinstance(block, Nest) else block
+        key = tuple(counts[1:])
+        if key not in self._channels:
+            block = self.nest.parts[1]
+            self._channels[key] = block.steps(key) if isinstance(block, Nest) else block
+        return self._channels[key]
 
     def lead(self, skipped: Skipped, counts: Sequence[int]) -> int:
         """Instructions ahead of the place where a channel more comes in, for a run of the fewest channels."""
-        first = self.nest.parts[0]
-        ahead = first.steps(counts[1:]) if isinstance(first, Nest) else first
-        return len(ahead) + len(self.steps(skipped, counts)) - len(self.nest.steps(counts))
+        key = skipped, tuple(counts[1:])
+        if key not in self._leads:
+            first = self.nest.parts[0]
+            ahead = first.steps(counts[1:]) if isinstance(first, Nest) else first
+            more = self.length(skipped, counts) - self.length((0, 0, 0, 0), counts)
+            self._leads[key] = len(ahead) + more
+        return self._leads[key]
 
 
 @dataclass(frozen=True)

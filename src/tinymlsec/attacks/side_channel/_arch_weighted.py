@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ SHORTER = 100
 """By how much a pixel may be shorter than told."""
 HEAD, GLANCE, LOOK, LONGEST = 800, 1500, 20_000, 4_000_000
 """Samples that are compared of a pixel among many, at first, then, and at most."""
+MARKS, LEAST_MARKS, MOST_MARKS = 12, 4000, 40_000
+"""Channels, and samples, of a pixel by which others are placed, seen beside their innermost loops."""
 KEYS, FEW, FINALISTS = 6, 3, 4
 MOST_CHANNELS = 2048
 NATS = 15.0
@@ -43,7 +46,7 @@ CHANCE = 6.5
 """Standard deviations that the best of all guesses does not reach in noise."""
 DRIFT = 8
 """Samples by which a pixel may begin elsewhere than told: the last call of a layer is often a jump."""
-PIXELS, ROWS = 24, 16
+PIXELS, ROWS, WEIGHED, WIDE = 16, 12, 36, 8
 """Pixels of the first row, and rows, whose beginnings are looked at."""
 
 
@@ -139,6 +142,8 @@ class WeightedSearch:
         made: list[Found] = []
         for first in self._firsts(at, sources):
             made += self._refined(first)
+            if any(found.fit > CLEAR * first.fit and prod(found.output[:-1]) > 1 for found in made):
+                break
         return ranked(made)
 
     def with_next(self, found: Found, accept: Callable[[int, int], float]) -> list[Found]:
@@ -221,7 +226,7 @@ class WeightedSearch:
 
     # The number of channels
 
-    def _refined(self, first: _First) -> list[Found]:
+    def _refined(self, first: _First, *, again: bool = False) -> list[Found]:
         numbers = self._channels(first)
         if first.key.channels:  # told by the input
             numbers = [Train(first.key.channels, 0.0, max((t.flat for t in numbers), key=len, default=()))]
@@ -232,7 +237,13 @@ class WeightedSearch:
         for layer in layers:
             layer.space_rows()
             layer.weigh()
-        layers += self._folded(first, max(layers, key=lambda layer: layer.fit)) if layers else []
+        if layers:
+            layers += self._folded(first, max(layers, key=lambda layer: layer.fit))
+        if layers and not again and max(layer.fit for layer in layers) < CLEAR * layers[0].reference():
+            # where a channel early on is shorter, what follows it fits best, and the pixel seems to begin too early
+            shorter = self.profile.kernels[first.key.kind].flat[0]
+            if shorter:
+                made += self._refined(replace(first, start=first.start + shorter), again=True)
         best = max((layer.fit for layer in layers), default=0.0)
         alike: dict[Guess, _Layer] = {}
         for layer in sorted(layers, key=lambda layer: layer.fit):
@@ -275,14 +286,16 @@ class WeightedSearch:
         made = []
         for guesses_alike in rows.values():
             layers: list[_Layer] = []
+            reference = self._layer(first, guesses_alike[0], numbers[0]).reference()
             for train in numbers:
                 layer = self._layer(first, guesses_alike[0], train)
                 layer.space_columns()
                 layers.append(layer)
-                if len(layers) >= FEW and max(each.fit for each in layers) > CLEAR * first.fit:
+                if len(layers) >= FEW and max(each.fit for each in layers) > CLEAR * reference:
                     break
             layers.sort(key=lambda layer: -layer.fit)
-            few = layers if len(guesses_alike[0].columns) == 1 else layers[:FEW]
+            columns = len(guesses_alike[0].columns)
+            few = layers if columns == 1 else layers[: FEW if columns > WIDE else 4 * FEW]
             made += [layer.like(guess) for layer in few for guess in guesses_alike]
         return made
 
@@ -320,7 +333,8 @@ def frame(block: Steps, levels: Samples) -> Samples:
         levels: mean signal of each instruction.
     """
     counts = np.bincount(block)[block]
-    outer = counts < counts.max() if counts.max() > 1 else np.ones(len(block), np.bool_)
+    # a stretch may end within the loop: its instructions then have two counts
+    outer = counts < 0.6 * counts.max() if counts.max() > 1 else np.ones(len(block), np.bool_)
     period = len(np.unique(block[~outer])) or 1
     phase = np.arange(len(block)) % period
     # blind to whatever repeats with the length of the innermost loop: such a loop may be beyond a layer's end
@@ -429,6 +443,7 @@ class _Layer:
         self.channels, self.flat, self.start = train.channels, train.flat, start
         self.kernel = profile.kernels[guess.kind]
         self.gap, self.row_gap, self.drift, self.fit = 0, 0, 0, 0.0
+        self.marks: dict[tuple[tuple[Skipped, tuple[int, ...]], int], Samples] = {}
 
     @property
     def pixels(self) -> int:
@@ -438,11 +453,12 @@ class _Layer:
     def like(self, guess: Guess) -> _Layer:
         """Another guess whose first row is the same."""
         other = copy(self)
-        other.guess = guess
+        other.guess, other.marks = guess, {}
         return other
 
     def _length(self, row: int, column: int) -> int:
-        return len(self.guess.steps(self.kernel, row, column, self.channels, self.flat))
+        skipped, counts = self.guess.view(row, column)
+        return self.kernel.length(skipped, (self.channels, *counts), self.flat)
 
     def _lead(self, row: int, column: int) -> int:
         skipped, counts = self.guess.view(row, column)
@@ -489,14 +505,37 @@ class _Layer:
             begin = self.start + before + number * low
             at = number * (choices - low)
             # what is ahead of the first channel counts on its own: channels fit one further nearly as well
-            some = [self._slid(self._head(row, column, n), begin, at) for n in (self._lead(row, column), HEAD)]
-            if any(fits is None for fits in some):
+            lead = self._slid(self._head(row, column, self._lead(row, column)), begin, at)
+            marks = self._slid(self._marks(row, column), begin, at)
+            if lead is None or marks is None:
                 break
-            total += sum(fits for fits in some if fits is not None)
+            total += lead + marks
             count += 1
         best = int(np.argmax(total))
-        usual = sum(np.sqrt(min(n, self._length(*places[0]))) for n in (self._lead(*places[0]), HEAD))
-        return int(choices[best]), float(total[best] / usual) / max(count, 1)
+        usual = float(self._lead(*places[0])) ** 0.5 + float(np.count_nonzero(self._marks(*places[0]))) ** 0.5
+        return int(choices[best]), float(total[best]) / usual / max(count, 1)
+
+    def _marks(self, row: int, column: int, most: int = 0) -> Samples:
+        """The beginning of a pixel beside its innermost loops, which fit wherever there are such."""
+        most = most or int(np.clip(MARKS * self._block(), LEAST_MARKS, MOST_MARKS))
+        view = self.guess.view(row, column), most
+        if view not in self.marks:
+            self.marks[view] = frame(
+                self.guess.steps(self.kernel, row, column, self.channels, self.flat)[:most], self.profile.levels
+            )
+        return self.marks[view]
+
+    def reference(self) -> float:
+        """How well the first pixel fits beside its innermost loops."""
+        lead = self._head(0, 0, self._lead(0, 0))
+        ahead = correlation(self.samples[self.start : self.start + len(lead)], lead)
+        return max(self._marked(self.start, self._marks(0, 0, LOOK)), ahead / 2)
+
+    def _marked(self, at: int, marks: Samples) -> float:
+        stretch = self.samples[max(at, 0) : max(at, 0) + len(marks)]
+        if len(stretch) < len(marks):
+            return 0.0
+        return correlation(stretch, marks) * float(np.sqrt(len(marks) / max(int(np.count_nonzero(marks)), 1)))
 
     def _block(self) -> int:
         """Samples of a channel."""
@@ -511,18 +550,24 @@ class _Layer:
 
     def weigh(self) -> float:
         """How well the beginnings of pixels and rows fit where they are now taken to be."""
-        columns, rows = len(self.guess.columns), min(ROWS, len(self.guess.rows))
-        pairs, at = [], self.start
-        for column in range(min(PIXELS, columns)):
-            pairs.append((at, self._head(0, column, GLANCE)))
-            at += self._length(0, column) + self.gap
-        at = self.start
-        for row in range(rows):
-            pairs.append((at, self._head(row, 0, GLANCE)))
-            at += sum(self._length(row, c) for c in range(columns)) + self.gap * (columns - 1) + self.row_gap
-        fits = [correlation(s, t[: len(s)]) for b, t in pairs if len(s := self.samples[b : b + len(t)]) > HEAD // 8]
-        self.fit = float(np.mean(fits)) if fits else 0.0
+        columns, at = len(self.guess.columns), self.start
+        fits: list[tuple[float, float]] = []
+        for row in range(min(ROWS, len(self.guess.rows))):
+            for column in range(columns):
+                if (column < PIXELS and len(fits) < WEIGHED) or not column:
+                    lead = self._head(row, column, self._lead(row, column))
+                    ahead = (
+                        correlation(self.samples[at : at + len(lead)], lead) if at + len(lead) < self.length else 0.0
+                    )
+                    fits.append((ahead, self._marked(at, self._marks(row, column))))
+                at += self._length(row, column) + (self.gap if column < columns - 1 else self.row_gap)
+        self.fit = float(np.mean(fits))
         return self.fit
+
+    @property
+    def length(self) -> int:
+        """Samples of the trace."""
+        return len(self.samples)
 
     def found(self, nats: float) -> Found | None:
         """The layer as a whole."""

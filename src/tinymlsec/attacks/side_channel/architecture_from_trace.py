@@ -22,7 +22,7 @@ class ArchitectureFromTraceConfig(AttackConfig):
     snr: float = Field(default=0.0, ge=0, le=1e6)
     """Variance of the signal over the whole trace, over the variance of the noise; 0 adds no noise."""
     low_pass: int = Field(default=1, ge=1, le=64)
-    """Samples that a moving average takes together before noise is added; 1 for none."""
+    """Samples that a moving average takes together before noise is added; 1 for none. The rules are not blurred."""
     leakage: Literal["hamming_weight", "hamming_distance", "bus", "mixed"] = "hamming_weight"
     """What the probe sees."""
     style: Literal["plain", "unrolled", "dsp"] = "plain"

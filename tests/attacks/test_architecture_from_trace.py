@@ -1,0 +1,256 @@
+"""Layers recovered from one trace: loop nests, small networks, the four real models, and traces that tell nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tinymlsec.attacks.side_channel._arch_geometry import Guess, guesses
+from tinymlsec.attacks.side_channel._arch_models import control_model
+from tinymlsec.attacks.side_channel._arch_nest import Nest, NotALoop, learn
+from tinymlsec.attacks.side_channel._arch_profile import Profile, build_profile
+from tinymlsec.attacks.side_channel._arch_recording import random_inputs, record
+from tinymlsec.attacks.side_channel._arch_run import controls, disturbed, guesses_of, input_shape
+from tinymlsec.attacks.side_channel._arch_scores import correlation, sliding
+from tinymlsec.attacks.side_channel._arch_search import Architecture, Recognizer
+from tinymlsec.attacks.side_channel._arch_truth import Row, TrueLayer, compared, true_layers
+from tinymlsec.attacks.side_channel._arch_weighted import ends_of_train
+from tinymlsec.emulate.compilers import find_gcc, find_toolchain
+from tinymlsec.emulate.cores import CORES
+from tinymlsec.emulate.leakage import Leakage
+from tinymlsec.emulate.twin import Twin, build_twin
+from tinymlsec.errors import InputError
+
+M4 = CORES["cortex-m4"]
+MODELS = {
+    "kws": ("mlperf_tiny_kws/kws_ref_model.tflite", 13),
+    "ad": ("mlperf_tiny_ad/ad01_int8.tflite", 10),
+    "vww": ("mlperf_tiny_vww/vww_96_int8.tflite", 31),
+    "ic": ("mlperf_tiny_ic/pretrainedResnet_quant.tflite", 16),
+}
+
+
+@cache
+def profile(leakage: str = "hamming_weight", compiler: str = "zig") -> Profile:
+    return build_profile(M4, Leakage(leakage), np.random.default_rng(1), find_toolchain(compiler))
+
+
+@cache
+def small(seed: int = 3, leakage: str = "hamming_weight") -> tuple[Twin, NDArray[np.float32], tuple[TrueLayer, ...]]:
+    rng = np.random.default_rng(seed)
+    twin = build_twin(control_model(rng), M4, toolchain=find_toolchain("zig"))
+    inputs = random_inputs(twin, rng)
+    return twin, record(twin, inputs, Leakage(leakage)).samples, tuple(true_layers(twin, inputs))
+
+
+def recognized(twin: Twin, samples: NDArray[np.float32], leakage: str = "hamming_weight") -> Architecture:
+    answers = int(np.prod(twin.program.outputs[0].shape))
+    return Recognizer(profile(leakage), np.random.default_rng(2)).recognize(samples, input_shape(twin), answers)
+
+
+# Loop nests
+
+
+def runs_of(counts: tuple[int, ...]) -> NDArray[np.int32]:
+    """A kernel with an outer loop over rows, an inner one over products, and a peeled first round."""
+    outer, inner = counts
+    made = [1, 2]
+    for _ in range(outer):
+        made += [3, *[4, 5] * inner, 6]
+    return np.array([*made, 7], np.int32)
+
+
+def test_a_nest_tells_runs_that_it_was_not_learned_from() -> None:
+    nest = learn({(a, b): runs_of((a, b)) for a in (1, 2) for b in (1, 2)})
+    assert isinstance(nest, Nest)
+    for counts in ((1, 1), (3, 1), (4, 7), (9, 30)):
+        assert np.array_equal(nest.steps(counts), runs_of(counts))
+
+
+def test_what_follows_its_data_is_no_loop() -> None:
+    rng = np.random.default_rng(1)
+    with pytest.raises(NotALoop, match="loop counts"):
+        learn({(n,): rng.integers(0, 50, 10 + 3 * n).astype(np.int32) for n in (1, 2)})
+
+
+def test_fewer_rounds_than_learned_are_refused() -> None:
+    nest = learn({(a, b): runs_of((a, b)) for a in (2, 3) for b in (1, 2)})
+    assert isinstance(nest, Nest)
+    with pytest.raises(NotALoop, match="too few rounds"):
+        nest.steps((1, 1))
+
+
+def test_rules_are_made_again_from_other_values() -> None:
+    """Control flow does not depend on weights: rules from other own models are the same but for their levels."""
+    other = build_profile(M4, Leakage(), np.random.default_rng(99), find_toolchain("zig"))
+    for kind, kernel in profile().kernels.items():
+        counts = (5, 3, 4) if kind != "FULLY_CONNECTED" else (5, 12)
+        assert np.array_equal(
+            kernel.steps((1, 0, 2, 1), counts) if kernel.borders else kernel.steps((0, 0, 0, 0), counts),
+            other.kernels[kind].steps((1, 0, 2, 1), counts) if kernel.borders else
+            other.kernels[kind].steps((0, 0, 0, 0), counts),
+        )  # fmt: skip
+    assert correlation(profile().levels, other.levels) > 0.95
+    assert not profile().missing
+
+
+# Geometry
+
+
+def test_shapes_and_products_of_a_layer() -> None:
+    guess = Guess("CONV_2D", (49, 10, 1), (10, 4), 2, "SAME")
+    assert guess.output(64) == (25, 5, 64)
+    assert guess.macs(64) == 320_000
+    assert guess.view(0, 0) == ((4, 0, 1, 0), (6, 3))
+
+
+def test_no_two_guesses_come_to_the_same() -> None:
+    seen = [(g.kind, g.window, g.rows, g.columns) for g in guesses((5, 5, 2))]
+    assert len(seen) == len(set(seen)) > 50
+
+
+# Scores
+
+
+@pytest.mark.parametrize("size", [50, 20_000])
+def test_sliding_correlation_against_the_definition(size: int) -> None:
+    rng = np.random.default_rng(3)
+    samples, template = rng.normal(5, 2, size + 300).astype(np.float32), rng.normal(0, 1, size).astype(np.float32)
+    fits = sliding(samples, template)
+    for at in (0, 17, 300):
+        assert fits[at] == pytest.approx(np.corrcoef(samples[at : at + size], template)[0, 1], abs=1e-5)
+
+
+def test_a_constant_stretch_correlates_with_nothing() -> None:
+    assert not sliding(np.ones(100, np.float32), np.arange(10, dtype=np.float32)).any()
+
+
+def test_the_end_of_a_train() -> None:
+    rng = np.random.default_rng(4)
+    along = rng.normal(0, 1, (1, 200)).astype(np.float32)
+    along[0, :57] += 8
+    assert ends_of_train(along, 8.0, 1.0)[0].channels in (56, 57, 58)
+
+
+def test_a_train_with_shorter_rounds_is_followed() -> None:
+    rng = np.random.default_rng(5)
+    along = rng.normal(0, 1, (3, 100)).astype(np.float32)
+    along[0, :20] += 8
+    along[1, 20:60] += 8
+    train = ends_of_train(along, 8.0, 1.0)[0]
+    assert train.channels in (59, 60, 61)
+    assert train.flat == (20,)
+
+
+# Small networks
+
+
+def shapes_right(rows: list[Row]) -> int:
+    return sum(row.kind and row.shape and row.macs for row in rows)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_small_network_is_read_from_one_trace(seed: int) -> None:
+    twin, samples, true = small(seed)
+    found = recognized(twin, samples.copy())
+    assert found.whole
+    assert shapes_right(compared(true, guesses_of(found))) == len(true)
+
+
+def test_another_leakage_model() -> None:
+    twin, samples, true = small(3, "hamming_distance")
+    noisy, _ = disturbed(samples.copy(), 20.0, 1, np.random.default_rng(1))
+    rows = compared(true, guesses_of(recognized(twin, noisy, "hamming_distance")))
+    assert shapes_right(rows) >= len(true) - 2
+
+
+def test_controls_do_what_they_must() -> None:
+    positive, negative = controls(profile(), small()[0], np.random.default_rng(8))
+    assert positive.succeeded, positive.detail
+    assert negative.succeeded, negative.detail
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_around_a_constant_tells_nothing(seed: int) -> None:
+    twin, samples, _ = small()
+    noise = np.random.default_rng(seed).normal(samples.mean(), samples.std(), len(samples)).astype(np.float32)
+    assert recognized(twin, noise).layers == ()
+
+
+def test_a_constant_trace_tells_nothing() -> None:
+    twin, samples, _ = small()
+    assert recognized(twin, np.full(len(samples), 7.0, np.float32)).layers == ()
+
+
+def test_shuffled_segments_do_not_make_the_network() -> None:
+    twin, samples, true = small()
+    pieces = np.array_split(samples, 400)
+    order = np.random.default_rng(1).permutation(len(pieces))
+    found = recognized(twin, np.concatenate([pieces[k] for k in order]))
+    assert shapes_right(compared(true, guesses_of(found))) <= 1
+
+
+def test_a_trace_that_ends_early_is_explained_only_so_far() -> None:
+    twin, samples, true = small()
+    found = recognized(twin, samples[: true[2].start + 100].copy())
+    assert [layer.kind for layer in found.layers] == [true[0].kind, true[1].kind]
+    assert not found.whole
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(0, np.float32), np.array([1.0, np.nan], np.float32), np.zeros((2, 2), np.float32)]
+)
+def test_bad_traces_are_refused(samples: NDArray[np.float32]) -> None:
+    with pytest.raises(InputError, match="a trace"):
+        disturbed(samples, 0.0, 1, np.random.default_rng(1))
+
+
+def test_the_noise_has_the_ratio_that_is_asked_for() -> None:
+    signal = np.random.default_rng(2).normal(3, 4, 200_000).astype(np.float32)
+    made, words = disturbed(signal.copy(), 0.1, 1, np.random.default_rng(3))
+    assert np.var(signal) / np.var(made - signal) == pytest.approx(0.1, rel=0.02)
+    assert "ratio 0.1" in words
+
+
+# The real models
+
+
+def real(shared_data: Path, name: str, compiler: str, rules: str, snr: float) -> list[Row]:
+    file, layers = MODELS[name]
+    twin = build_twin((shared_data / file).read_bytes(), M4, toolchain=find_toolchain(compiler))
+    inputs = random_inputs(twin, np.random.default_rng(1))
+    samples, _ = disturbed(record(twin, inputs, Leakage()).samples, snr, 1, np.random.default_rng(5))
+    answers = int(np.prod(twin.program.outputs[0].shape))
+    recognizer = Recognizer(profile(compiler=rules), np.random.default_rng(3))
+    rows = compared(true_layers(twin, inputs), guesses_of(recognizer.recognize(samples, input_shape(twin), answers)))
+    assert len(rows) == layers
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_all_layers_of_the_real_models_without_noise(name: str, shared_data: Path) -> None:
+    """Bar: kind, shape and products of every layer from one trace, zig, Cortex-M4, plain kernels."""
+    rows = real(shared_data, name, "zig", "zig", 0.0)
+    assert all(row.candidates for row in rows), [row for row in rows if not row.candidates]
+    assert shapes_right(rows) == len(rows)
+
+
+@pytest.mark.slow
+def test_95_percent_of_layers_at_a_ratio_of_a_tenth(shared_data: Path) -> None:
+    """Bar: 95 % of the 70 layers of the four models, each from a single trace."""
+    rows = [row for name in sorted(MODELS) for row in real(shared_data, name, "zig", "zig", 0.1)]
+    assert len(rows) == 70
+    assert sum(row.candidates for row in rows) >= 0.95 * len(rows)
+
+
+@pytest.mark.slow
+def test_rules_of_another_compiler_recognize_next_to_nothing(shared_data: Path) -> None:
+    """Not a bar but a limit that the page states: rules hold for one compiler."""
+    if find_gcc() is None:
+        pytest.skip("gcc for Arm is not installed")
+    assert shapes_right(real(shared_data, "ad", "gcc", "zig", 0.0)) == 0

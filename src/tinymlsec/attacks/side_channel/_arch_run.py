@@ -72,7 +72,7 @@ def run(target: Target, config: ArchitectureFromTraceConfig, context: Context) -
     positive, negative = controls(profile, twin, models)
     context.progress(2, 4, "recording one inference")
     inputs = random_inputs(twin, models)
-    recording = record(twin, inputs, leakage, most=config.megasamples * 1_000_000)
+    recording = record(twin, inputs, leakage, most=config.samples)
     samples, words = disturbed(recording.samples, config.snr, config.low_pass, noise)
     context.progress(3, 4, "recognizing layers")
     found = _recognized(twin, profile, samples, models, context, known=config.answers_known)

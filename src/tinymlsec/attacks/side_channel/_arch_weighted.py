@@ -46,7 +46,7 @@ CHANCE = 6.5
 """Standard deviations that the best of all guesses does not reach in noise."""
 DRIFT = 8
 """Samples by which a pixel may begin elsewhere than told: the last call of a layer is often a jump."""
-PIXELS, ROWS, WEIGHED, WIDE = 16, 12, 36, 8
+PIXELS, ROWS, WEIGHED, WIDE = 24, 16, 64, 8
 """Pixels of the first row, and rows, whose beginnings are looked at."""
 
 

@@ -47,7 +47,7 @@ def run(target: Target, config: ArchitectureFromBusTraceConfig, context: Context
     context.progress(0, 3, "controls")
     positive, negative = controls(twin, context.rng)
     context.progress(1, 3, "recording one inference")
-    trace, true = record_bus(twin, random_inputs(twin, context.rng), config.megainstructions * 1_000_000)
+    trace, true = record_bus(twin, random_inputs(twin, context.rng), config.samples)
     context.progress(2, 3, "recognizing layers")
     guessed = recognize(trace.encrypted() if config.encrypted else trace, input_shape(twin))
     rows = compared(true, guessed)

@@ -21,8 +21,8 @@ class ArchitectureFromBusTraceConfig(AttackConfig):
 
     encrypted: bool = True
     """Data on the bus is encrypted, so that only addresses and directions are seen."""
-    megainstructions: int = Field(default=128, ge=1, le=256)
-    """Million instructions that an inference may have."""
+    samples: int = Field(default=128_000_000, ge=1000, le=256_000_000)
+    """Instructions that an inference may have, each of which may access memory; longer ones are not attacked."""
 
 
 @attack(
@@ -37,9 +37,9 @@ class ArchitectureFromBusTraceConfig(AttackConfig):
     "DAC 2018",
     config=ArchitectureFromBusTraceConfig,
     presets={
-        EffortLevel.QUICK: {"megainstructions": 32},
-        EffortLevel.STANDARD: {"megainstructions": 128},
-        EffortLevel.THOROUGH: {"megainstructions": 256},
+        EffortLevel.QUICK: {"samples": 32_000_000},
+        EffortLevel.STANDARD: {"samples": 128_000_000},
+        EffortLevel.THOROUGH: {"samples": 256_000_000},
     },
 )
 def architecture_from_bus_trace(

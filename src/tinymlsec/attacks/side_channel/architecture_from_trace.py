@@ -33,8 +33,8 @@ class ArchitectureFromTraceConfig(AttackConfig):
     """Compiler with which the attacker builds own models; empty: that of the device."""
     answers_known: bool = True
     """The attacker sees how many values an answer has."""
-    megasamples: int = Field(default=128, ge=1, le=256)
-    """Million samples that a trace may have."""
+    samples: int = Field(default=128_000_000, ge=1000, le=256_000_000)
+    """Samples that a trace may have; longer inferences are not attacked."""
 
 
 @attack(
@@ -49,9 +49,9 @@ class ArchitectureFromTraceConfig(AttackConfig):
     "Book?, CARDIS 2023",
     config=ArchitectureFromTraceConfig,
     presets={
-        EffortLevel.QUICK: {"megasamples": 32},
-        EffortLevel.STANDARD: {"megasamples": 128},
-        EffortLevel.THOROUGH: {"megasamples": 256, "snr": 0.1},
+        EffortLevel.QUICK: {"samples": 32_000_000},
+        EffortLevel.STANDARD: {"samples": 128_000_000},
+        EffortLevel.THOROUGH: {"samples": 256_000_000, "snr": 0.1},
     },
 )
 def architecture_from_trace(target: Target, config: ArchitectureFromTraceConfig, context: Context) -> Observation:

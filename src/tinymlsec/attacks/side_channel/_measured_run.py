@@ -13,7 +13,7 @@ from tinymlsec.attacks._asking import random_codes
 from tinymlsec.attacks.side_channel._features import bits
 from tinymlsec.attacks.side_channel._measured_cut import Part, fitting, part_of
 from tinymlsec.attacks.side_channel._measured_groups import Groups, groups_of
-from tinymlsec.attacks.side_channel._measured_look import ALPHA, FirstLook, first_look
+from tinymlsec.attacks.side_channel._measured_look import FirstLook, first_look
 from tinymlsec.attacks.side_channel._measured_subject import Subject, asker, subject_of
 from tinymlsec.attacks.side_channel._measured_weights import Guessed, guessed
 from tinymlsec.capabilities import Capability
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from tinymlsec.target.target import Target
     from tinymlsec.traces.traceset import TraceSet
 
-LOUD, LOUD_RATIO, LOUD_SIGMA, LOUD_WEIGHTS = 600, 10.0, 0.5, 4
+LOUD, LOUD_RATIO, LOUD_SIGMA, LOUD_WEIGHTS = 600, 10.0, 0.5, 8
 """Traces of the positive control, their ratio or noise, and weights that are guessed in it."""
+RARE = 1e-5
+"""Probability of ranks by luck from which on weights speak: far below other levels, since it is extrapolated."""
 POWER = 0.8
 """Probability with which what is called detectable is found."""
 
@@ -62,7 +64,7 @@ class Examined:
     @property
     def weights_speak(self) -> bool:
         """True weights rank before others by more than luck."""
-        return self.guesses.together < ALPHA
+        return self.guesses.together < RARE
 
     @property
     def rings(self) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ class Examined:
         found = [family.name for family in self.look.families.values() if family.rings]
         if self.look.silent_test is not None and self.look.silent_test.alarms.any():
             found.append("t-test")
-        if self.guesses.silent < ALPHA:
+        if self.guesses.silent < RARE:
             found.append("weights")
         return tuple(found)
 
@@ -140,7 +142,7 @@ def _negative(seen: Examined) -> Control:
 
 def _positive(target: Target, subject: Subject, config: MeasuredLeakageConfig, rng: np.random.Generator) -> Control:
     """Traces that leak loudly, of the emulated layer where there is firmware for it, made of Hamming weights else."""
-    small = config.model_copy(update={"traces": LOUD, "weights": min(config.weights, LOUD_WEIGHTS)})
+    small = config.model_copy(update={"traces": LOUD, "weights": LOUD_WEIGHTS})
     nothing = Groups(None)
     with ExitStack() as stack:
         traces, twin = _emulated(target, subject, config.style, rng, stack)

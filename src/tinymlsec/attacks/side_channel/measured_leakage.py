@@ -28,7 +28,7 @@ class MeasuredLeakageConfig(AttackConfig):
     steps: int = Field(default=12, ge=2, le=256)
     """Products of a sum that are followed."""
     weights: int = Field(default=8, ge=1, le=256)
-    """Weights that are guessed."""
+    """Weights that are guessed; fewer than about six cannot tell a leak from luck."""
     points: int = Field(default=2000, ge=10, le=100_000)
     """Samples at which they are guessed: those that speak of the inputs most."""
     first: int = Field(default=0, ge=0)
@@ -55,7 +55,7 @@ class MeasuredLeakageConfig(AttackConfig):
     "Picek: CSI NN, USENIX Security 2019; Goodwill, Jun, Jaffe, Rohatgi: NIAT 2011",
     config=MeasuredLeakageConfig,
     presets={
-        EffortLevel.QUICK: {"traces": 2000, "inputs": 32, "outputs": 8, "steps": 8, "weights": 4, "points": 1000,
+        EffortLevel.QUICK: {"traces": 2000, "inputs": 32, "outputs": 8, "steps": 8, "weights": 8, "points": 1000,
                             "asked": 300},
         EffortLevel.STANDARD: {},
         EffortLevel.THOROUGH: {"traces": 1_000_000, "inputs": 256, "outputs": 64, "steps": 32, "weights": 32,
@@ -95,8 +95,8 @@ def measured_leakage(target: Target, config: MeasuredLeakageConfig, context: Con
     count. Sums go with their inputs under any weights, so whether the *weights* speak is judged by the ranks alone. How
     well true weights rank by luck is drawn from noise, for all of them together, since guesses and neighboring weights
     share their luck; the probability (Brown's combination, times two polarities of the probe and six models of the sum)
-    must be below one in a thousand. The ratio of signal to noise is taken by the weight and sign of the bytes that show
-    best.
+    must be below one in a hundred thousand, since it is extrapolated. The ratio of signal to noise is taken by the
+    weight and sign of the bytes that show best.
 
     The verdict is *vulnerable* where the true weights rank before others by more than luck and exchanged inputs are
     silent: such sums give both weights (H2) and, to who knows the weights, inputs (H3) away. It is *inconclusive* where

@@ -109,7 +109,7 @@ def cloned(bench: Workbench, data: bytes, folder: Path, **config: object) -> tup
 def test_hello_world_is_cloned_within_two_steps(bench: Workbench, shared_data: Path, tmp_path: Path) -> None:
     """Over all 256 inputs that there are."""
     data = (shared_data / "tflm_hello_world" / "hello_world_int8.tflite").read_bytes()
-    copy, _ = cloned(bench, data, tmp_path, traces=2000)
+    copy, _ = cloned(bench, data, tmp_path, traces=4000)
     codes = np.arange(-128, 128).astype(np.int8).reshape(256, 1)
     right, made = (bench.victim_of(file).raw(codes).astype(int).ravel() for file in (data, copy))
     assert np.abs(right - made).max() <= 2

@@ -74,9 +74,10 @@ class Bench:
         )  # fmt: skip
 
     def _codes(self, macs: Macs, channel: int, known: _Known) -> NDArray[np.int32]:
-        """What the own board stored."""
+        """What the own board made of its sums."""
         sums = (known.factors * known.weights).sum(1, dtype=np.int32)
-        return output_codes(self.twin.model, macs.op, channel, sums if known.bias is None else sums + known.bias)
+        whole = sums if known.bias is None else sums + known.bias
+        return output_codes(self.twin.model, macs.op, channel, whole, clamped=False)
 
     def groups(self, macs: Macs) -> tuple[tuple[int, ...], ...]:
         """Products that the kernel adds at once."""

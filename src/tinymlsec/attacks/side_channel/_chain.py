@@ -9,7 +9,7 @@ Security 2019.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +36,8 @@ HOPELESS = 60.0
 """Log-likelihood behind the best beyond which a path is given up: e^-60, if the templates are right."""
 RIVALS, TIED = 8, 8.0
 """So many paths at most, and with so much less log-likelihood, are kept beside the best at the end."""
+NEAR = 32
+"""And so many biases."""
 BIASES = 2000
 """Biases that are compared on all traces."""
 
@@ -279,6 +281,7 @@ def recover_bias(
     points: Sequence[Point],
     sigma: float,
     most: int,
+    also: Callable[[int], float] | None = None,
 ) -> tuple[int, float]:
     """The bias that is added to a known sum, and minus its log-likelihood, but for a constant.
 
@@ -288,13 +291,18 @@ def recover_bias(
         points: that show the sum with it.
         sigma: of the noise.
         most: largest magnitude.
+        also: further cost of a bias, which decides between those that are nearly as likely.
     """
     guesses = np.arange(-most, most + 1, dtype=np.int32)
     few = slice(0, max(FIRST_LOOK, len(sums) // FIRST_SHARE))
     rough = _bias_costs(guesses, sums, traces, few, points, sigma)
     finalists = guesses[np.argsort(rough)[:BIASES]]
     cost = _bias_costs(finalists, sums, traces, slice(None), points, sigma)
-    return int(finalists[cost.argmin()]), float(cost.min())
+    near = np.argsort(cost)[:NEAR]
+    near = near[cost[near] <= cost[near[0]] + TIED]
+    totals = {int(i): float(cost[i]) + (also(int(finalists[i])) if also else 0.0) for i in near}
+    best = min(totals, key=lambda i: totals[i])
+    return int(finalists[best]), totals[best]
 
 
 def _bias_costs(

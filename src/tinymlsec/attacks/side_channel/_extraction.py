@@ -177,9 +177,12 @@ def _profiled(
         return chain, None, sigma
     judged: list[tuple[float, int, Chain]] = []
     for rival in (chain, *chain.rivals):  # the sum with its bias may tell apart what the sums did not
-        bias, cost = recover_bias(traces, rival.sums, levels.bias, sigma, LARGEST_BIAS)
-        codes = output_codes(model, layer.macs.op, channel, rival.sums + np.int32(bias))
-        cost += shown_cost(traces, codes, levels.output, sigma)
+
+        def stored(bias: int, sums: NDArray[np.int32] = rival.sums) -> float:
+            codes = output_codes(model, layer.macs.op, channel, sums + np.int32(bias), clamped=False)
+            return shown_cost(traces, codes, levels.output, sigma)
+
+        bias, cost = recover_bias(traces, rival.sums, levels.bias, sigma, LARGEST_BIAS, stored)
         judged.append((rival.cost + cost, bias, rival))
     _, bias, chain = min(judged, key=lambda item: item[0])
     return chain, bias, sigma

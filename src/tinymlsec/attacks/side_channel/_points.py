@@ -20,6 +20,8 @@ from tinymlsec.attacks.side_channel._features import FEATURES, bits, loaded_word
 LEAST_CORRELATION = 0.6
 """Samples below it do not speak of the step; blurred traces of the right sample stay above it."""
 NEARLY = 0.98
+EXACT = 0.998
+"""The same where a sample has to show one word and nothing that resembles it."""
 MOST_POINTS = 4
 """Samples that are used of one step and feature."""
 
@@ -100,11 +102,17 @@ def profile(
     if bias_first:
         return Profile(tuple(found), ())
     after = sums if bias is None else sums + bias
-    last = tuple(_speaking(signal, centered, scale, bits(np.ascontiguousarray(after)), "hw_sum", start))
+    last = _exact(_speaking(signal, centered, scale, bits(np.ascontiguousarray(after)), "hw_sum", start))
     if outputs is None or not last:
         return Profile(tuple(found), last)
     stored = _speaking(signal, centered, scale, bits(outputs), "hw_sum", min(point.sample for point in last) + 1)
-    return Profile(tuple(found), last, tuple(stored))
+    return Profile(tuple(found), last, tuple(point for point in stored if abs(point.correlation) >= EXACT))
+
+
+def _exact(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Of samples that show the sum with its bias those that show just that: what is made of it resembles it."""
+    best = max((abs(point.correlation) for point in points), default=0.0)
+    return tuple(point for point in points if abs(point.correlation) >= EXACT * best)
 
 
 def recalibrated(

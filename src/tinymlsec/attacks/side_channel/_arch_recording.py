@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinymlsec.emulate.contract import Probe, RunEnd, Window
 from tinymlsec.emulate.leakage import Leakage
 from tinymlsec.emulate.twin import StartedTwin, Twin
-from tinymlsec.errors import MachineError
+from tinymlsec.errors import BudgetExceeded, MachineError
 
 PORTION = 1 << 21
 """Instructions that are recorded at a time."""
@@ -39,7 +39,8 @@ def record(
         most: instructions.
 
     Raises:
-        MachineError: the inference does not end, or not well.
+        BudgetExceeded: more instructions than `most`.
+        MachineError: the inference does not end well.
     """
     samples, places = [], []
     with twin.start() as started:
@@ -58,7 +59,8 @@ def portions(
     """Records of one inference, some at a time.
 
     Raises:
-        MachineError: it does not end, or not well.
+        BudgetExceeded: it has more instructions than `most`.
+        MachineError: it does not end well.
     """
     machine, window, made = started.machine, started.inference, 0
     machine.restore(started.ready)
@@ -71,7 +73,9 @@ def portions(
         yield result.records
         if result.end is RunEnd.DONE:
             return
-        if result.end is not RunEnd.TIMEOUT or made > most:
+        if result.end is RunEnd.TIMEOUT and made > most:
+            raise BudgetExceeded("an inference is too long for this effort", found=f"more than {most:,} samples")
+        if result.end is not RunEnd.TIMEOUT:
             raise MachineError("the inference cannot be recorded", found=f"{result.end.value} after {made} samples")
         result = machine.run(Window("inference", None, (), machine.idle), probe=probe, instructions=PORTION)
 

@@ -52,7 +52,8 @@ def record_bus(twin: Twin, inputs: Sequence[NDArray[np.generic]], most: int) -> 
     """One inference on the bus, and, for the evaluation, the accesses in which each layer runs.
 
     Raises:
-        MachineError: the inference does not end, or has more instructions than `most`.
+        BudgetExceeded: more instructions than `most`.
+        MachineError: the inference does not end well.
     """
     symbols = twin.image.symbols
     spans = [(s.address, s.address + s.size) for n, s in symbols.items() if n == ARENA or n.startswith(TABLES)]

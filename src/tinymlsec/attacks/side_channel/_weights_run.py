@@ -138,14 +138,20 @@ def _figures(
 def _inputs(target: Target, config: CpaWeightsConfig, rng: np.random.Generator) -> Codes:
     """What the device is fed: random codes; for a clone half of them from the user's data, where there is some.
 
-    Random inputs leave parts of the deeper layers dark that natural ones light up, and a clone has to answer those.
+    Random inputs leave parts of the deeper layers dark that natural ones light up, and a clone has to answer those. What
+    it is compared on later is never traced.
     """
     codes = random_codes(rng, target.require_victim().space, config.traces)
     if config.clone and target.dataset is not None:
-        rows = rng.integers(0, target.dataset.n, config.traces // 2)
+        rows = rng.integers(_held_out(target.dataset.n), target.dataset.n, config.traces // 2)
         codes[: len(rows)] = target.dataset.x[rows]
         rng.shuffle(codes)
     return codes
+
+
+def _held_out(n: int) -> int:
+    """Of n inputs, so many at the beginning are kept for the comparison."""
+    return min(COMPARED, n // 2)
 
 
 def _activations(
@@ -237,8 +243,8 @@ def _compared(
 ) -> tuple[tuple[Metric, ...], dict[str, Any], tuple[Artifact, ...]]:
     """How the clone answers beside the original, on the user's inputs where there are some."""
     victim = target.require_victim()
-    if target.dataset is not None:
-        inputs, source = target.dataset.x[:COMPARED], "inputs of the data"
+    if target.dataset is not None and target.dataset.n > 1:
+        inputs, source = target.dataset.x[: _held_out(target.dataset.n)], "inputs of the data, none of them traced"
     else:
         inputs, source = random_codes(rng, victim.space, COMPARED), "random inputs"
     original, copied = (ask(file, inputs).reshape(len(inputs), -1) for file in (target.data, data))

@@ -138,8 +138,8 @@ def _figures(
 def _inputs(target: Target, config: CpaWeightsConfig, rng: np.random.Generator) -> Codes:
     """What the device is fed: random codes; for a clone half of them from the user's data, where there is some.
 
-    Random inputs leave parts of the deeper layers dark that natural ones light up, and a clone has to answer those. What
-    it is compared on later is never traced.
+    Random inputs leave parts of the deeper layers dark that natural ones light up, and a clone has to answer those.
+    What it is compared on later is never traced.
     """
     codes = random_codes(rng, target.require_victim().space, config.traces)
     if config.clone and target.dataset is not None:

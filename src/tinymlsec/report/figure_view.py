@@ -77,13 +77,17 @@ def series_view(series: Series, prefix: str, rows: int, ink: Ink) -> SeriesView:
         tracks=tuple(
             (
                 track.name,
-                ", ".join(f"{s.label} ({s.start:,.6g} to {s.end:,.6g})" for s in track.spans[:rows])
+                ", ".join(f"{s.label} ({_place(s.start)} to {_place(s.end)})" for s in track.spans[:rows])
                 + (f", and {len(track.spans) - rows} more in report.json" if len(track.spans) > rows else ""),
             )
             for track in series.tracks
         ),
         thresholds=", ".join(number(threshold) for threshold in series.thresholds),
     )
+
+
+def _place(value: float) -> str:
+    return number(value) if value != int(value) or abs(value) > 1e15 else f"{int(value):,}"
 
 
 def _drawing(series: Series, prefix: str, ink: Ink) -> tuple[Markup | None, str]:

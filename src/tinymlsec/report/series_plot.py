@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 _COLORS = (LINE, CHANCE, REFERENCE, TEXT)
 _WIDE = 1e100
+_LONG = 10_000
+"""From here on, numbers of samples are written with separators."""
 _TRACK = 0.11
 """Share of a drawing's height that one track takes."""
-_LETTER = 0.0125
+_LEFT = 0.12
+"""Share of a drawing's width left of the axis: names of tracks stand there."""
+_LETTER = 0.0078
 """Share of a drawing's width that a letter takes."""
 
 
@@ -60,6 +64,11 @@ def _draw_line(axes: Axes, line: Line, color: str) -> None:
         axes.plot(x, list(line.low), color=color, lw=1.0, label=clean(line.name, 40))
 
 
+def _fitting(label: str, letters: float) -> str:
+    """The label, its first word, or nothing: what so many letters have room for."""
+    return next((text for text in (label, label.split(" ")[0]) if len(text) < letters), "")
+
+
 def _draw_track(axes: Axes, track: Track, extent: tuple[float, float]) -> None:
     """A row of boxes with their labels, where these have room."""
     whole = extent[1] - extent[0]
@@ -69,8 +78,10 @@ def _draw_track(axes: Axes, track: Track, extent: tuple[float, float]) -> None:
             0, width, left=span.start, height=1.0, align="edge", color=BAND, edgecolor=LINE, lw=0.6,
             alpha=1.0 if number_ % 2 else 0.55,
         )  # fmt: skip
-        label = clean(span.label, 80)
-        if len(label) * _LETTER * whole < width:
+        fits = [
+            t for t in (clean(span.label, 80), clean(span.label, 80).split(" ")[0]) if len(t) * _LETTER * whole < width
+        ]
+        for label in fits[:1]:
             axes.text(span.start + width / 2, 0.5, label, ha="center", va="center", size=7, color=TEXT)
     axes.set_ylim(0, 1)
     axes.set_yticks([])
@@ -81,15 +92,18 @@ def _draw_track(axes: Axes, track: Track, extent: tuple[float, float]) -> None:
 
 def _figure(series: Series) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     figure = Figure(figsize=(9.2, 2.6 + 0.3 * len(series.tracks)))
     extent, below = _extent(series), 0.17 + _TRACK * len(series.tracks)
-    axes = figure.add_axes((0.1, below, 0.88, 0.9 - below))
+    axes = figure.add_axes((_LEFT, below, 0.98 - _LEFT, 0.9 - below))
     for line, color in zip(series.lines, _COLORS, strict=False):
         _draw_line(axes, line, color)
     for threshold in series.thresholds:
         axes.axhline(threshold, color=CHANCE, lw=1.0, dashes=(4, 2), zorder=4)
     axes.set_xlim(*extent)
+    if extent[1] >= _LONG:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.set_ylabel(clean(series.y_label, 40))
     axes.grid(axis="y", lw=0.6)
     axes.set_axisbelow(True)
@@ -98,7 +112,7 @@ def _figure(series: Series) -> Figure:
     if len(series.lines) > 1:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, borderpad=0, fontsize=8)
     for place, track in enumerate(series.tracks):
-        row = figure.add_axes((0.1, below - 0.09 - _TRACK * (place + 1), 0.88, _TRACK * 0.8))
+        row = figure.add_axes((_LEFT, below - 0.09 - _TRACK * (place + 1), 0.98 - _LEFT, _TRACK * 0.8))
         row.set_xlim(*extent)
         _draw_track(row, track, extent)
     figure.text(0.54, 0.01, clean(series.x_label, 60), ha="center", va="bottom", color=TEXT)

@@ -123,7 +123,7 @@ def _ratio(seen: Examined) -> Iterator[Metric]:
     low, high = (min(r * r / max(1 - r * r, 1 / DRAWN), DRAWN) for r in fisher(float(np.sqrt(value / (1 + value))),
                                                                                seen.look.traces))  # fmt: skip
     label = (f"input byte {seen.guesses.ratio_bytes[row]} by weight and sign, sample {seen.begin + sample}; chance "
-             f"{seen.guesses.ratio_chance:.2g}, interval approximate")  # fmt: skip
+             f"{seen.guesses.ratio_chance:.2g}, interval approx.")  # fmt: skip
     yield Metric.of("snr", value, low=min(low, value), high=max(high, value), n=seen.look.traces, label=label)
 
 

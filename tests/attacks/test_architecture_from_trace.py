@@ -16,9 +16,9 @@ from tinymlsec.attacks.side_channel._arch_profile import Profile, build_profile
 from tinymlsec.attacks.side_channel._arch_recording import random_inputs, record
 from tinymlsec.attacks.side_channel._arch_run import controls, disturbed, guesses_of, input_shape
 from tinymlsec.attacks.side_channel._arch_scores import correlation, sliding
-from tinymlsec.attacks.side_channel._arch_search import Architecture, Recognizer
+from tinymlsec.attacks.side_channel._arch_search import Architecture, Recognizer, _Search
 from tinymlsec.attacks.side_channel._arch_truth import Row, TrueLayer, compared, true_layers
-from tinymlsec.attacks.side_channel._arch_weighted import ends_of_train
+from tinymlsec.attacks.side_channel._arch_weighted import Found, ends_of_train
 from tinymlsec.emulate.compilers import find_gcc, find_toolchain
 from tinymlsec.emulate.cores import CORES
 from tinymlsec.emulate.leakage import Leakage
@@ -47,9 +47,15 @@ def small(seed: int = 3, leakage: str = "hamming_weight") -> tuple[Twin, NDArray
     return twin, record(twin, inputs, Leakage(leakage)).samples, tuple(true_layers(twin, inputs))
 
 
+@cache
+def recognizer(leakage: str = "hamming_weight") -> Recognizer:
+    """One for all tests: it keeps the layers that it built for the shapes of the small network."""
+    return Recognizer(profile(leakage), np.random.default_rng(2))
+
+
 def recognized(twin: Twin, samples: NDArray[np.float32], leakage: str = "hamming_weight") -> Architecture:
     answers = int(np.prod(twin.program.outputs[0].shape))
-    return Recognizer(profile(leakage), np.random.default_rng(2)).recognize(samples, input_shape(twin), answers)
+    return recognizer(leakage).recognize(samples, input_shape(twin), answers)
 
 
 # Loop nests
@@ -84,6 +90,7 @@ def test_fewer_rounds_than_learned_are_refused() -> None:
         nest.steps((1, 1))
 
 
+@pytest.mark.slow
 def test_rules_are_made_again_from_other_values() -> None:
     """Control flow does not depend on weights: rules from other own models are the same but for their levels."""
     other = build_profile(M4, Leakage(), np.random.default_rng(99), find_toolchain("zig"))
@@ -153,7 +160,7 @@ def shapes_right(rows: list[Row]) -> int:
     return sum(row.kind and row.shape and row.macs for row in rows)
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [3, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (4, 5, 6))])
 def test_a_small_network_is_read_from_one_trace(seed: int) -> None:
     twin, samples, true = small(seed)
     found = recognized(twin, samples.copy())
@@ -161,6 +168,7 @@ def test_a_small_network_is_read_from_one_trace(seed: int) -> None:
     assert shapes_right(compared(true, guesses_of(found))) == len(true)
 
 
+@pytest.mark.slow
 def test_another_leakage_model() -> None:
     twin, samples, true = small(3, "hamming_distance")
     noisy, _ = disturbed(samples.copy(), 20.0, 1, np.random.default_rng(1))
@@ -174,7 +182,7 @@ def test_controls_do_what_they_must() -> None:
     assert negative.succeeded, negative.detail
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_noise_around_a_constant_tells_nothing(seed: int) -> None:
     twin, samples, _ = small()
     noise = np.random.default_rng(seed).normal(samples.mean(), samples.std(), len(samples)).astype(np.float32)
@@ -214,6 +222,50 @@ def test_the_noise_has_the_ratio_that_is_asked_for() -> None:
     made, words = disturbed(signal.copy(), 0.1, 1, np.random.default_rng(3))
     assert np.var(signal) / np.var(made - signal) == pytest.approx(0.1, rel=0.02)
     assert "ratio 0.1" in words
+
+
+# Ways that turn out to be wrong
+
+
+def layer(start: int, output: int, end: int, fit: float) -> Found:
+    return Found("CONV_2D", (4, 4, 8), (4, 4, output), 0, start, end, fit, 100_000)
+
+
+class Scripted(_Search):
+    """A search that is told what it finds at each place."""
+
+    def __init__(self, places: dict[int, list[Found]]) -> None:
+        super().__init__(np.zeros(4000, np.float32), profile(), recognizer().whole, (4, 4, 8), None)
+        self.places = places
+
+    def _candidates(self) -> list[Found]:
+        return list(self.places.get(self.at, []))
+
+
+def outputs_of(search: _Search) -> list[int]:
+    while not search.done and search.step():
+        pass
+    return [layer.output[-1] for layer in search.layers]
+
+
+def test_a_layer_is_taken_back_where_nothing_fits_behind_it() -> None:
+    good = {0: [layer(0, 8, 1000, 0.8)], 1000: [layer(1000, 7, 2000, 0.8), layer(1000, 9, 2500, 0.78)]}
+    places = {**good, 2000: [layer(2000, 1, 2100, 0.45)], 2500: [layer(2500, 10, 4000, 0.8)]}
+    assert outputs_of(Scripted(places)) == [8, 9, 10]
+    assert outputs_of(Scripted({**places, 2000: []})) == [8, 9, 10]
+
+
+def test_a_layer_two_before_is_taken_back() -> None:
+    first = [layer(0, 8, 1000, 0.8), layer(0, 9, 1500, 0.79)]
+    places = {0: first, 1000: [layer(1000, 7, 2000, 0.75)], 1500: [layer(1500, 10, 3000, 0.8)]}
+    places |= {2000: [], 3000: [layer(3000, 11, 4000, 0.8)]}
+    assert outputs_of(Scripted(places)) == [9, 10, 11]
+
+
+def test_the_way_stays_where_another_is_not_better() -> None:
+    places = {0: [layer(0, 8, 1000, 0.8)], 1000: [layer(1000, 7, 2000, 0.8), layer(1000, 9, 2500, 0.5)]}
+    places |= {2000: [layer(2000, 10, 4000, 0.6)], 2500: [layer(2500, 11, 4000, 0.8)]}
+    assert outputs_of(Scripted(places)) == [8, 7, 10]
 
 
 # The real models

@@ -159,12 +159,13 @@ def controls(profile: Profile, like: Twin, rng: np.random.Generator) -> tuple[Co
     signal = record(twin, inputs, profile.leakage).samples
     loud, _ = disturbed(signal.copy(), LOUD, 1, rng)
     answers = int(np.prod(twin.program.outputs[0].shape))
-    found = Recognizer(profile, rng).recognize(loud, input_shape(twin), answers)
+    recognizer = Recognizer(profile, rng)
+    found = recognizer.recognize(loud, input_shape(twin), answers)
     rows = compared(true_layers(twin, inputs), guesses_of(found))
     right = sum(row.shape for row in rows)
     quiet = np.full(len(signal), signal.mean(), np.float32)
     quiet += np.float32(signal.std()) * rng.standard_normal(len(quiet), np.float32)
-    silent = Recognizer(profile, rng).recognize(quiet, input_shape(twin), answers)
+    silent = recognizer.recognize(quiet, input_shape(twin), answers)
     n = len(rows)
     return (
         Control(

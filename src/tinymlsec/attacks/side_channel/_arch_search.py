@@ -14,7 +14,7 @@ import numpy as np
 from tinymlsec.attacks.side_channel._arch_geometry import Shape
 from tinymlsec.attacks.side_channel._arch_profile import Profile
 from tinymlsec.attacks.side_channel._arch_scores import Samples
-from tinymlsec.attacks.side_channel._arch_weighted import ABOUT, CHANCE, Found, WeightedSearch
+from tinymlsec.attacks.side_channel._arch_weighted import ABOUT, CHANCE, GAP, Found, WeightedSearch
 from tinymlsec.attacks.side_channel._arch_whole import VARIES, WholeLayers, find_whole
 
 END = 48
@@ -25,6 +25,12 @@ EARLIER = 4
 """Tensors of other shapes, the newest first, that a layer may read."""
 MOST_LAYERS = 256
 CANDIDATES = 4
+BACK, BRANCHES = 3, 3
+"""Layers that are taken back where nothing fits well behind them, and what else is tried for each."""
+LONGEST_WAY = 4
+"""Layers by which another way must have come past the place where nothing fitted."""
+BETTER = 1.15
+"""By how much another way must fit better than the one that was taken."""
 
 Report = Callable[[int, int], None]
 """(samples explained, all)"""
@@ -93,6 +99,34 @@ class Recognizer:
         return Architecture(tuple(search.layers), search.at, len(samples))
 
 
+@dataclass(frozen=True)
+class _Branch:
+    """A place where a layer was chosen."""
+
+    layers: int
+    """Layers before it."""
+    tensors: int
+    at: int
+    found: list[Found]
+
+    def others(self) -> list[list[Found]]:
+        """What else it may be: candidates with another end or another output, each as the first of the list."""
+        best = self.found[0]
+        taken = {(best.end, best.output)}
+        made: list[list[Found]] = []
+        for other in self.found[1:]:
+            # any layer also looks like its own beginning
+            part = (other.kind, other.start, other.output[-1]) == (best.kind, best.start, best.output[-1])
+            alike = other.sure >= ABOUT * best.sure and not (part and other.end < best.end)
+            if alike and (other.end, other.output) not in taken and len(made) < BRANCHES:
+                taken.add((other.end, other.output))
+                made.append([other, *(each for each in self.found if each is not other)])
+        return made
+
+
+_Way = tuple[tuple[Layer, ...], tuple[Shape, ...], int, list[_Branch]]
+
+
 class _Search:
     def __init__(
         self, samples: Samples, profile: Profile, whole: WholeLayers, source: Shape, answers: int | None
@@ -102,6 +136,7 @@ class _Search:
         self.weighted = WeightedSearch(samples, profile)
         self.tensors, self.at = [source], 0
         self.layers: list[Layer] = []
+        self.open: list[_Branch] = []
 
     @property
     def done(self) -> bool:
@@ -113,6 +148,19 @@ class _Search:
 
     def step(self) -> bool:
         """Recognizes the next layer; False where nothing fits."""
+        found = self._candidates()
+        if self.open and not self._ends() and not self._good(found, CLEAR):
+            found = self._another_way(found)
+        if not self._good(found, USUAL):
+            found = self._by_length(self.tensors[-1])
+            if not found:
+                return False
+        found = list(self._looked_ahead(found))
+        self.open = [*self.open[1 - BACK :], _Branch(len(self.layers), len(self.tensors), self.at, found)]
+        self._take(found)
+        return True
+
+    def _candidates(self) -> list[Found]:
         newest = self.tensors[-1]
         found = self.weighted.find(self.at, [newest])
         if not self._good(found, CLEAR):
@@ -120,12 +168,59 @@ class _Search:
         if not self._good(found, CLEAR):
             earlier = list(dict.fromkeys(shape for shape in reversed(self.tensors) if shape != newest))[:EARLIER]
             found = self._best(found, self.weighted.find(self.at, earlier))
-        if not self._good(found, USUAL):
-            found = self._by_length(newest)
-            if not found:
-                return False
-        self._take(self._looked_ahead(found))
-        return True
+        return found
+
+    def _ends(self) -> bool:
+        """What is left may be a last layer whose path varies: that never fits well."""
+        return bool(self._by_length(self.tensors[-1]))
+
+    def _another_way(self, found: list[Found]) -> list[Found]:
+        """Where nothing fits well, the layers before may be wrong: tries others for the last ones, the newest first.
+
+        Another way must lead past this place, since any layer also looks like several short ones. It is worth as much
+        as the worst of its layers. Where none fits as layers usually do the first one stays: a trace may also just end.
+        """
+        kept = self._way()
+        worth = max(BETTER * (found[0].sure if found else 0.0), CLEAR * self.usual)
+        for branch in reversed(kept[3]):
+            ways = []
+            for other in branch.others():
+                if other[0].sure <= worth:
+                    continue
+                self._restore(kept, branch)
+                following, reached = self._followed(other, kept[2] + GAP, worth)
+                ways.append((reached, following, self._way()))
+            reached, following, way = max(ways, key=lambda way: way[0], default=(0.0, [], kept))
+            if reached > worth:
+                self._go(way)
+                return following
+        self._go(kept)
+        return found
+
+    def _followed(self, found: list[Found], beyond: int, worth: float) -> tuple[list[Found], float]:
+        """Takes a layer and what follows it up to the one that ends beyond a place, and the least that any fits."""
+        reached = found[0].sure
+        for _ in range(LONGEST_WAY):
+            self._take(found)
+            found = self._candidates()
+            reached = min(reached, found[0].sure) if found else 0.0
+            if reached <= worth:
+                break
+            if found[0].end > beyond:
+                return found, reached
+        return [], 0.0
+
+    def _way(self) -> _Way:
+        return tuple(self.layers), tuple(self.tensors), self.at, self.open
+
+    def _go(self, way: _Way) -> None:
+        layers, tensors, self.at, self.open = way
+        self.layers, self.tensors = list(layers), list(tensors)
+
+    def _restore(self, kept: _Way, branch: _Branch) -> None:
+        layers, tensors, _, branches = kept
+        self.layers, self.tensors = list(layers[: branch.layers]), list(tensors[: branch.tensors])
+        self.at, self.open = branch.at, [each for each in branches if each.layers < branch.layers]
 
     def _good(self, found: Sequence[Found], share: float) -> bool:
         if not found:

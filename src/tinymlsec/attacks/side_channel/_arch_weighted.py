@@ -29,8 +29,8 @@ HEAD, GLANCE, LOOK, LONGEST = 800, 1500, 20_000, 4_000_000
 """Samples that are compared of a pixel among many, at first, then, and at most."""
 MARKS, LEAST_MARKS, MOST_MARKS = 12, 4000, 40_000
 """Channels, and samples, of a pixel by which others are placed, seen beside their innermost loops."""
-KEYS, FEW, FINALISTS = 6, 3, 4
-MOST_CHANNELS = 2048
+GLANCES, ALIKE, KEYS, FEW, FINALISTS = 100, 16, 6, 3, 4
+MOST_CHANNELS, BESIDE = 2048, 5
 NATS = 15.0
 """Log-likelihood by which a number of channels may be worse than the best and still be looked at."""
 SHIFTS, COST = 24, 6.0
@@ -194,8 +194,16 @@ class WeightedSearch:
                     key = _Key(guess.kind, *guess.view(0, 0), guess.fixed_channels)
                     keys.setdefault(key, []).append(guess)
         glances = [self._glance(key, at, found, GLANCE) for key, found in keys.items()]
-        best = sorted((g for g in glances if g is not None), key=lambda first: -first.z)[: 6 * KEYS]
-        looks = [self._glance(first.key, at, first.guesses, LOOK) for first in best]
+        # keys with the same loop counts differ by few samples at the beginning: at first one stands for all of them
+        alike: dict[_Key, list[_First]] = {}
+        for first in sorted((g for g in glances if g is not None), key=lambda first: -first.z):
+            alike.setdefault(replace(first.key, skipped=(0, 0, 0, 0)), []).append(first)
+        groups = list(alike.values())[:GLANCES]
+        heads = [(self._glance(group[0].key, at, group[0].guesses, LOOK), group) for group in groups]
+        best = sorted((pair for pair in heads if pair[0] is not None), key=lambda pair: -pair[0].z if pair[0] else 0.0)
+        looks = [
+            self._glance(first.key, at, first.guesses, LOOK) for _, group in best[:KEYS] for first in group[:ALIKE]
+        ]
         ordered = sorted((g for g in looks if g is not None), key=lambda first: -first.z)
         if not ordered or ordered[0].z < CHANCE:
             return []
@@ -293,10 +301,26 @@ class WeightedSearch:
                 layers.append(layer)
                 if len(layers) >= FEW and max(each.fit for each in layers) > CLEAR * reference:
                     break
+            if len(guesses_alike[0].columns) <= WIDE and not first.key.channels:
+                layers += self._beside(first, guesses_alike[0], layers, reference)
             layers.sort(key=lambda layer: -layer.fit)
             columns = len(guesses_alike[0].columns)
             few = layers if columns == 1 else layers[: FEW if columns > WIDE else 4 * FEW]
             made += [layer.like(guess) for layer in few for guess in guesses_alike]
+        return made
+
+    def _beside(self, first: _First, guess: Guess, layers: Sequence[_Layer], reference: float) -> list[_Layer]:
+        """Some channels more or less than the best: with few pixels a wrong number fits nearly as well as the right."""
+        best = max(layers, key=lambda layer: layer.fit)
+        if len(guess.columns) == 1 or best.fit < ABOUT * reference:
+            return []
+        tried, made = {layer.channels for layer in layers}, []
+        for number in range(max(best.channels - BESIDE, best.kernel.nest.least), best.channels + BESIDE + 1):
+            if number not in tried:
+                flat = tuple(place for place in best.flat if place < number)
+                layer = self._layer(first, guess, Train(number, 0.0, flat))
+                layer.space_columns()
+                made.append(layer)
         return made
 
     def _channels(self, first: _First, nats: float = 0.0) -> list[Train]:
@@ -373,8 +397,8 @@ def ends_of_train(along: NDArray[np.floating], expected: float, spread: float, l
         return [Train(0, 0.0)]
     gain = (2 * level * along.astype(np.float64) - level**2) / (2 * spread**2)
     likelihood, states, came = _followed(np.clip(gain, -LARGEST_STEP, LARGEST_STEP))
+    worse = likelihood.max() - likelihood
     if loose:
-        worse = likelihood.max() - likelihood
         return [Train(int(c), float(worse[c]), _shorter(states, came, int(c))) for c in np.flatnonzero(worse <= loose)]
     made: dict[int, float] = {}
     for peak in {int(np.argmax(likelihood)), _first_drop(likelihood)}:
@@ -382,8 +406,9 @@ def ends_of_train(along: NDArray[np.floating], expected: float, spread: float, l
         before, after = _paces(likelihood, peak)
         # as if rounds behind the end fitted as they do here
         local = likelihood[near] - near * (before + after) / 2
-        worse = local.max() - local
-        made |= {int(n): float(w) for n, w in zip(near, worse, strict=True) if int(n) not in made}
+        made |= {int(n): float(w) for n, w in zip(near, local.max() - local, strict=True) if int(n) not in made}
+    # behind its end a train may for a while seem to go on: all ends that cost little
+    made |= {int(c): float(worse[c]) for c in np.flatnonzero(worse <= NATS) if int(c) not in made}
     trains = [Train(c, nats, _shorter(states, came, c)) for c, nats in made.items()]
     return sorted(trains, key=lambda train: train.nats)
 

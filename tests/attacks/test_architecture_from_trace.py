@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._arch_geometry import Guess, guesses
+from tinymlsec.attacks.side_channel._arch_layer import Found
 from tinymlsec.attacks.side_channel._arch_models import control_model
 from tinymlsec.attacks.side_channel._arch_nest import Nest, NotALoop, learn
 from tinymlsec.attacks.side_channel._arch_profile import Profile, build_profile
@@ -17,8 +18,8 @@ from tinymlsec.attacks.side_channel._arch_recording import random_inputs, record
 from tinymlsec.attacks.side_channel._arch_run import controls, disturbed, guesses_of, input_shape
 from tinymlsec.attacks.side_channel._arch_scores import correlation, sliding
 from tinymlsec.attacks.side_channel._arch_search import Architecture, Recognizer, _Search
+from tinymlsec.attacks.side_channel._arch_train import ends_of_train
 from tinymlsec.attacks.side_channel._arch_truth import Row, TrueLayer, compared, true_layers
-from tinymlsec.attacks.side_channel._arch_weighted import Found, ends_of_train
 from tinymlsec.emulate.compilers import find_gcc, find_toolchain
 from tinymlsec.emulate.cores import CORES
 from tinymlsec.emulate.leakage import Leakage

@@ -12,9 +12,10 @@ from math import prod
 import numpy as np
 
 from tinymlsec.attacks.side_channel._arch_geometry import Shape
+from tinymlsec.attacks.side_channel._arch_layer import GAP, Found
 from tinymlsec.attacks.side_channel._arch_profile import Profile
 from tinymlsec.attacks.side_channel._arch_scores import Samples
-from tinymlsec.attacks.side_channel._arch_weighted import ABOUT, CHANCE, GAP, Found, WeightedSearch
+from tinymlsec.attacks.side_channel._arch_weighted import ABOUT, CHANCE, WeightedSearch
 from tinymlsec.attacks.side_channel._arch_whole import VARIES, WholeLayers, find_whole
 
 END = 48
@@ -30,7 +31,7 @@ BACK, BRANCHES = 3, 3
 LONGEST_WAY = 4
 """Layers by which another way must have come past the place where nothing fitted."""
 BETTER = 1.15
-"""By how much another way must fit better than the one that was taken."""
+"""By how much another way, or an earlier tensor, must fit better than the usual one."""
 
 Report = Callable[[int, int], None]
 """(samples explained, all)"""
@@ -148,14 +149,13 @@ class _Search:
 
     def step(self) -> bool:
         """Recognizes the next layer; False where nothing fits."""
-        found = self._candidates()
+        found = self._looked_ahead(self._candidates())
         if self.open and not self._ends() and not self._good(found, CLEAR):
-            found = self._another_way(found)
+            found = self._looked_ahead(self._another_way(found))
         if not self._good(found, USUAL):
             found = self._by_length(self.tensors[-1])
             if not found:
                 return False
-        found = list(self._looked_ahead(found))
         self.open = [*self.open[1 - BACK :], _Branch(len(self.layers), len(self.tensors), self.at, found)]
         self._take(found)
         return True
@@ -167,7 +167,10 @@ class _Search:
             found = self._best(found, self._without_weights(newest))
         if not self._good(found, CLEAR):
             earlier = list(dict.fromkeys(shape for shape in reversed(self.tensors) if shape != newest))[:EARLIER]
-            found = self._best(found, self.weighted.find(self.at, earlier))
+            other = self.weighted.find(self.at, earlier)
+            # tensors whose products come to the same rounds fit about as well: the newest is the usual one
+            if other and (not found or other[0].sure > BETTER * found[0].sure):
+                found = other
         return found
 
     def _ends(self) -> bool:
@@ -260,9 +263,9 @@ class _Search:
         several = newest[0] > 1
         return sorted(made, key=lambda found: (found.kind != "SOFTMAX") if several else (found.kind == "SOFTMAX"))
 
-    def _looked_ahead(self, found: Sequence[Found]) -> Sequence[Found]:
+    def _looked_ahead(self, found: list[Found]) -> list[Found]:
         """Where only what follows tells how many channels a layer has, what fits best there decides."""
-        if found[0].kind != "FULLY_CONNECTED":
+        if not found or found[0].kind != "FULLY_CONNECTED":
             return found
         return self.weighted.with_next(found[0], self._may_end)
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._arch_geometry import Shape
+from tinymlsec.attacks.side_channel._arch_layer import GAP, LONGEST, LOOK, Found
 from tinymlsec.attacks.side_channel._arch_profile import Numbers, Profile
 from tinymlsec.attacks.side_channel._arch_recording import random_inputs, record
 from tinymlsec.attacks.side_channel._arch_scores import Samples, correlation, sliding
-from tinymlsec.attacks.side_channel._arch_weighted import GAP, LONGEST, LOOK, Found
 from tinymlsec.emulate.twin import build_twin
 from tinymlsec.target.tflite.builder import GraphBuilder
 

@@ -82,7 +82,8 @@ def architecture_from_trace(target: Target, config: ArchitectureFromTraceConfig,
     what each kernel, window, stride and padding would give. Channel follows channel without a gap until the correlation
     breaks; that tells their number. Pixels and rows follow each other at constant distances, and border pixels are
     shorter, which tells stride and padding. Under noise all pixels are averaged, and for dense layers what follows is
-    taken into account. RESHAPE runs nothing; it shows as two samples more between two kernels.
+    taken into account. Where nothing fits, up to three layers are taken back and other candidates for them tried.
+    RESHAPE runs nothing; it shows as two samples more between two kernels.
 
     `layers_recovered` is the share of layers with the right kind, with the right kind and shape, and with the right
     kind and number of products. The verdict is *vulnerable* where shapes are right for more than half of the layers,

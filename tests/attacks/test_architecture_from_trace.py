@@ -272,11 +272,11 @@ def test_the_way_stays_where_another_is_not_better() -> None:
 # The real models
 
 
-def real(shared_data: Path, name: str, compiler: str, rules: str, snr: float) -> list[Row]:
+def real(shared_data: Path, name: str, compiler: str, rules: str, snr: float, noise: int = 5) -> list[Row]:
     file, layers = MODELS[name]
     twin = build_twin((shared_data / file).read_bytes(), M4, toolchain=find_toolchain(compiler))
     inputs = random_inputs(twin, np.random.default_rng(1))
-    samples, _ = disturbed(record(twin, inputs, Leakage()).samples, snr, 1, np.random.default_rng(5))
+    samples, _ = disturbed(record(twin, inputs, Leakage()).samples, snr, 1, np.random.default_rng(noise))
     answers = int(np.prod(twin.program.outputs[0].shape))
     recognizer = Recognizer(profile(compiler=rules), np.random.default_rng(3))
     rows = compared(true_layers(twin, inputs), guesses_of(recognizer.recognize(samples, input_shape(twin), answers)))
@@ -294,11 +294,24 @@ def test_all_layers_of_the_real_models_without_noise(name: str, shared_data: Pat
 
 
 @pytest.mark.slow
-def test_95_percent_of_layers_at_a_ratio_of_a_tenth(shared_data: Path) -> None:
-    """Bar: 95 % of the 70 layers of the four models, each from a single trace."""
-    rows = [row for name in sorted(MODELS) for row in real(shared_data, name, "zig", "zig", 0.1)]
+@pytest.mark.parametrize("noise", [5, 11, 12])
+def test_95_percent_of_layers_at_a_ratio_of_a_tenth(noise: int, shared_data: Path) -> None:
+    """Bar: kind, shape and products of 95 % of the 70 layers of the four models, each from a single trace.
+
+    Noise 5 was looked at while thresholds were chosen.
+    """
+    rows = [row for name in sorted(MODELS) for row in real(shared_data, name, "zig", "zig", 0.1, noise)]
     assert len(rows) == 70
-    assert sum(row.candidates for row in rows) >= 0.95 * len(rows)
+    assert shapes_right(rows) >= 0.95 * len(rows)
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="gcc's clamp branches: a value that saturates makes a channel 4 samples shorter")
+def test_all_layers_of_firmware_by_gcc(shared_data: Path) -> None:
+    """Bar: every layer of ad, with rules from the same compiler."""
+    if find_gcc() is None:
+        pytest.skip("gcc for Arm is not installed")
+    assert all(row.candidates for row in real(shared_data, "ad", "gcc", "gcc", 0.0))
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from tinymlsec.attacks.side_channel._arch_layer import (
     LONGEST,
     LOOK,
     PIXELS,
+    WEIGHED,
     Found,
     Layer,
 )
@@ -230,7 +231,9 @@ class WeightedSearch:
             if layer.fit > ABOUT * best:
                 alike[layer.guess] = layer
         longest = sorted(alike.values(), key=lambda layer: -layer.pixels)[:FINALISTS]
-        made += [layer.found(0.0) for layer in longest]
+        # the mean over few pixels is often high by luck: those that are the least luck are looked at too
+        strong = sorted(layers, key=lambda layer: -layer.fit * min(layer.pixels, WEIGHED) ** 0.5)[:FEW]
+        made += [layer.found(0.0) for layer in dict.fromkeys([*longest, *strong])]
         return [found for found in made if found is not None]
 
     def _folded(self, first: _First, layer: Layer) -> list[Layer]:

@@ -1,4 +1,4 @@
-"""Large files are read soon: 4 MiB of flash with 50,000 symbols in less than a second."""
+"""Large files are read soon: 4 MiB of flash with 50,000 symbols in less than a second of processor time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def large() -> Elf:
 def test_large_elf() -> None:
     data = large().build()
     assert len(data) > SIZE
-    start = time.perf_counter()
+    start = time.process_time()
     image = load_image(data)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert len(image.symbols) == SYMBOLS
     assert seconds < 1.0
-    start = time.perf_counter()
+    start = time.process_time()
     assert image.symbol_at(FLASH + 5) == ("_ZN6tflite7kernels12function0000EPKav", 5)
-    assert time.perf_counter() - start < 0.5, "the index is built at the first question"
-    start = time.perf_counter()
+    assert time.process_time() - start < 0.5, "the index is built at the first question"
+    start = time.process_time()
     names = [image.symbol_at(address) for address in range(FLASH, FLASH + 40_000, 4)]
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
     assert None not in names
     print(f"loaded in {seconds:.3f} s")
 
@@ -44,6 +44,6 @@ def test_large_hex_and_uf2() -> None:
     """1 MiB as a microcontroller has it."""
     image = load_image(Elf([Load(FLASH, bytes(range(256)) * 4096)], entry=FLASH).build())
     for written in (write_hex(image), write_uf2(image)):
-        start = time.perf_counter()
+        start = time.process_time()
         assert load_image(written).stored() == image.stored()
-        assert time.perf_counter() - start < 2.0
+        assert time.process_time() - start < 2.0

@@ -118,7 +118,7 @@ def architecture_from_trace(target: Target, config: ArchitectureFromTraceConfig,
         basis=Basis.SIMULATED,
         summary=f"From one trace of {done.samples:,} samples ({done.noise}) kind and output shape of {right} of "
         f"{len(done.rows)} layers were recovered.",
-        metrics=(*report.metrics(done.rows), Metric.of("snr", config.snr, label="over the whole trace; 0: no noise")),
+        metrics=(*report.metrics(done.rows), *_ratio(config.snr)),
         series=(done.series,),
         positive_control=done.positive,
         negative_control=done.negative,
@@ -133,3 +133,8 @@ def architecture_from_trace(target: Target, config: ArchitectureFromTraceConfig,
         ),
         facts=done.facts,
     )  # fmt: skip
+
+
+def _ratio(snr: float) -> tuple[Metric, ...]:
+    """The ratio that was set; a trace without noise has none."""
+    return (Metric.of("snr", snr, label="set, over the whole trace"),) if snr else ()

@@ -425,7 +425,7 @@ def test_memory_does_not_grow_with_the_number_of_traces(tmp_path: Path) -> None:
     large = peak_of(tmp_path / "large", 100_000)
     print(f"{small} MB, {large} MB")
     assert large < 500
-    assert large - small < 60
+    assert large - small < 100, "a set that were kept would take 160 MB more; up to 81 were seen of the allocator alone"
 
 
 def test_interrupt_by_signal(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class FileContentError(InputError):
     Args:
         message: what is wrong with it.
         offset: byte offset in the file at which it was noticed; None where the file as a whole is meant.
+        rule: id of the scanner's rule that the file breaks, such as ``STRUCT-02``; empty where there is none.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class FileContentError(InputError):
         message: str,
         *,
         offset: int | None = None,
+        rule: str = "",
         found: str | None = None,
         expected: str | None = None,
         next_step: str | None = None,
     ) -> None:
         self.offset = offset
+        self.rule = rule
         where = "" if offset is None else f" (file offset 0x{offset:x})"
         super().__init__(message + where, found=found, expected=expected, next_step=next_step)
 

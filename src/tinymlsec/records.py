@@ -198,6 +198,8 @@ class Location(Record):
 
     path: str | None = None
     file_offset: int | None = Field(default=None, ge=0)
+    subgraph: int | None = Field(default=None, ge=0)
+    """Which subgraph `tensor` and `op` count in; None where the model has one only."""
     tensor: int | None = Field(default=None, ge=0)
     op: int | None = Field(default=None, ge=0)
     symbol: str | None = None

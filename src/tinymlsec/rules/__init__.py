@@ -1,0 +1,1 @@
+"""Static checks on model files, firmware images and products: one rule family a file, stable ids, no torch."""

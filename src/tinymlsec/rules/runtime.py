@@ -1,0 +1,86 @@
+"""Which kernels of a runtime guard themselves: a table per runtime version, as data.
+
+A malformed model is dangerous only where the runtime does not check it, so a finding is relative to one runtime. The
+tables lie in `runtimes/*.toml`, each row with its source and whether it was read in the kernel or seen to happen.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+
+from tinymlsec.errors import UsageError
+from tinymlsec.records import Record
+
+DEFAULT_RUNTIME = "tflm-2026-08"
+_FOLDER = Path(__file__).with_name("runtimes")
+
+
+class Guard(StrEnum):
+    """What stands between a malformed file and damage."""
+
+    OPEN = "open"
+    """No check in a release build."""
+    DCHECK = "dcheck"
+    """Only an assertion that release builds leave out."""
+    GUARD = "guard"
+    """Checked: the runtime refuses the model or returns an error."""
+    ABSENT = "absent"
+    """The runtime has no such kernel."""
+    UNKNOWN = "unknown"
+    """Nobody looked."""
+
+
+class Row(Record):
+    """One condition: what happens when a file breaks it."""
+
+    guard: Guard
+    """As it was read in the kernel's source, or as it was seen to happen."""
+    ops: tuple[str, ...] = ()
+    """Operators it is about; empty for all."""
+    where: str = ""
+    """File and line in the runtime's source."""
+    seen: str = ""
+    """What the real runtime did with such a file (crash, silent, guarded), and its version; empty where not run."""
+    note: str = ""
+
+
+class Runtime(Record):
+    """A runtime version."""
+
+    id: str
+    title: str
+    version: str
+    source: str
+    rows: Mapping[str, Row] = Field(default_factory=dict)
+    """CVE id or rule id (``CVE-2021-29587``, ``OPT-07``) -> row."""
+
+    def row(self, *names: str) -> Row | None:
+        """The first row that one of the names has."""
+        return next((self.rows[name] for name in names if name in self.rows), None)
+
+
+@cache
+def list_runtimes() -> tuple[str, ...]:
+    """Ids of the runtimes that there are tables of."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+@cache
+def load_runtime(runtime_id: str = DEFAULT_RUNTIME) -> Runtime:
+    """The table of one runtime version.
+
+    Raises:
+        UsageError: there is no table of that id.
+    """
+    if runtime_id not in list_runtimes():
+        raise UsageError(
+            "there is no table of that runtime", found=runtime_id[:60], expected=", ".join(list_runtimes())
+        )
+    with (_FOLDER / f"{runtime_id}.toml").open("rb") as file:
+        return Runtime.model_validate({"id": runtime_id, **tomllib.load(file)})

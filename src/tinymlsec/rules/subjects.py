@@ -1,0 +1,78 @@
+"""What rules look at. Subjects are made once a file; what is costly is worked out once, when the first rule asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinymlsec.errors import ModelFileError
+    from tinymlsec.rules.runtime import Runtime
+    from tinymlsec.target.deployment import Deployment
+    from tinymlsec.target.device import Device
+    from tinymlsec.target.firmware.image import FirmwareImage
+    from tinymlsec.target.tflite.graph import Model
+    from tinymlsec.target.tflite.shapes import OperatorShapes
+
+
+@dataclass
+class ModelFile:
+    """A .tflite file, readable or not."""
+
+    name: str
+    """For messages."""
+    data: bytes | memoryview
+    """The whole file."""
+    model: Model | None
+    """None where the reader refused it; then only rules of the STRUCT and IDX families have something to say."""
+    damage: ModelFileError | None = None
+    """Why the reader refused it; `damage.rule` is the id of the rule that this breaks."""
+    runtime: Runtime | None = None
+    """The table of the runtime that findings are relative to; None: nothing is known to be guarded."""
+    device: Device | None = None
+    """The device that findings are relative to, if one was named."""
+    linked: frozenset[str] | None = None
+    """Operators that the firmware's resolver holds, where that is known."""
+    noted: set[tuple[int, int]] = field(default_factory=set)
+    """(subgraph, operator) pairs that an earlier family has a finding for. Families run in the order of `FAMILIES`;
+    a later one does not repeat in other words what follows from a fault already named (a stride of zero has no output
+    shape to compare)."""
+
+    @cached_property
+    def shapes(self) -> tuple[OperatorShapes, ...]:
+        """Shape inference of every operator of every subgraph; empty without a model."""
+        from tinymlsec.target.tflite.shapes import infer_model
+
+        return () if self.model is None else tuple(infer_model(self.model))
+
+
+@dataclass
+class ImageFile:
+    """A firmware image of any kind, with what is known besides."""
+
+    name: str
+    data: bytes
+    """The file as it lies on disk."""
+    image: FirmwareImage
+    """The same as memory: segments with addresses, symbols where the file has them."""
+    device: Device | None = None
+    models: tuple[bytes, ...] = ()
+    """Model files (bytes) that were carved from it or given beside it, to be looked for in other forms."""
+
+
+@dataclass
+class ProductFacts:
+    """Device and deployment, and what was seen in the image."""
+
+    facts: Mapping[str, str]
+    """Fact name -> value, as `threat.facts.collect_facts` makes them."""
+    device: Device | None = None
+    deployment: Deployment | None = None
+    seen: Mapping[str, str] = field(default_factory=dict)
+    """What a scan of the image saw, by fact name, such as ``image.debug_strings``."""
+
+
+FAMILIES = ("STRUCT", "IDX", "FLOW", "OPT", "QUANT", "SHAPE", "RES", "RUN", "PROV", "WEIGHT")
+"""Order in which families of model rules run; others follow in the order of their ids."""

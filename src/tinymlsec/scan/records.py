@@ -20,6 +20,8 @@ class FileKind(StrEnum):
     RAW = "raw"
     PTE = "pte"
     ONNX = "onnx"
+    PRODUCT = "product"
+    """No file: device and deployment facts, as they were declared."""
     OTHER = "other"
     """Nothing that rules exist for; named, not silently left out."""
 
@@ -49,6 +51,18 @@ class Suppressed(Record):
     reason: str
     expires: str = ""
     """ISO date after which the finding counts again; empty for never."""
+    fingerprint: str = ""
+    """As in `FileReport.fingerprints`."""
+
+
+class Known(Record):
+    """A finding that an earlier scan had, as a baseline keeps it."""
+
+    fingerprint: Digest
+    rule: str
+    path: str
+    title: str
+    severity: Severity
 
 
 class FileReport(Record):
@@ -63,6 +77,8 @@ class FileReport(Record):
     findings: tuple[Finding, ...] = ()
     contained: tuple[Contained, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    """One for each of `all_findings`, in their order; filled in when the scan ends (`scan.fingerprint`)."""
     known: tuple[str, ...] = ()
     """Fingerprints of findings that the baseline has; they are shown and do not count for --fail-on."""
     skipped: tuple[str, ...] = ()
@@ -97,3 +113,7 @@ class ScanReport(Record):
     files: tuple[FileReport, ...]
     problems: tuple[str, ...] = ()
     """Plug-ins that could not be loaded, entries of configuration that match nothing."""
+    baseline: bool = False
+    """The findings were held against those of an earlier scan."""
+    gone: tuple[Known, ...] = ()
+    """Findings of the baseline, in files that were scanned, that are there no more."""

@@ -25,6 +25,7 @@ from tinymlsec.target.tflite.reader import read_model, read_model_file
 from tinymlsec.target.victim import Victim
 
 if TYPE_CHECKING:
+    from tinymlsec.target.given_image import GivenImage
     from tinymlsec.target.given_traces import GivenTraces
     from tinymlsec.target.oracle import OraclePool
 
@@ -46,6 +47,10 @@ class Sources:
     """.npy with the inputs of the traces, where they are not in the set."""
     trace_window: str | None = None
     """What part of the model the traces show, where the set does not say."""
+    firmware: Path | None = None
+    """The image that is flashed: ELF, Intel HEX, UF2 or raw."""
+    firmware_base: int | None = None
+    """Address of the first byte, for raw images."""
 
 
 def load_target(sources: Sources, pool: OraclePool, progress: Progress = silent) -> Target:
@@ -59,22 +64,25 @@ def load_target(sources: Sources, pool: OraclePool, progress: Progress = silent)
     Raises:
         InputError: anything that cannot be used, with what was found, what was expected and the next step.
     """
-    if sources.model is None and sources.device is None:
+    if sources.model is None and sources.device is None and sources.firmware is None:
         raise UsageError(
-            "there is nothing to assess", found="neither a model nor a device",
+            "there is nothing to assess", found="neither a model nor a device nor firmware",
             next_step="tinymlsec assess MODEL.tflite, or tinymlsec assess --device ID",
         )  # fmt: skip
     _check_traces(sources)
     device = load_device(sources.device) if sources.device else None
     deployment = _deployment(sources.deployment)
+    image = _image(sources)
     if sources.model is None:
         if sources.data is not None:
             raise UsageError("data without a model has no use", next_step="give the model file as well")
-        return Target(name=_device_name(device), device=device, deployment=deployment)
+        return Target(name=_name(device, image), device=device, deployment=deployment, image=image)
     model, data = _model(sources.model)
     name = sources.name or (sources.model.name if isinstance(sources.model, Path) else "model")
     traces = _traces(sources, model, data, progress)
-    base = Target(name=name, data=data, model=model, device=device, deployment=deployment, traces=traces)
+    base = Target(
+        name=name, data=data, model=model, device=device, deployment=deployment, traces=traces, image=image
+    )  # fmt: skip
     return _runnable(base, model, sources, pool)
 
 
@@ -100,8 +108,18 @@ def _deployment(source: Path | Deployment | None) -> Deployment | None:
     return load_deployment(source) if isinstance(source, Path) else source
 
 
-def _device_name(device: Device | None) -> str:
-    return device.name if device else "device"
+def _image(sources: Sources) -> GivenImage | None:
+    if sources.firmware is None:
+        if sources.firmware_base is not None:
+            raise UsageError("--firmware-base speaks of an image", next_step="give --firmware as well, or leave it out")
+        return None
+    from tinymlsec.target.given_image import load_given_image
+
+    return load_given_image(sources.firmware, sources.firmware_base)
+
+
+def _name(device: Device | None, image: GivenImage | None) -> str:
+    return device.name if device else image.name if image else "device"
 
 
 def _model(source: Path | bytes) -> tuple[Model, bytes]:

@@ -94,6 +94,24 @@ class TraceSummary(Record):
     noise: str = ""
 
 
+class ImageSummary(Record):
+    """The firmware image that was given, in a few facts."""
+
+    name: str
+    sha256: Digest
+    size: int
+    """bytes of the file"""
+    kind: str
+    """elf, hex, uf2 or raw"""
+    machine: str = ""
+    """arm or riscv32; empty where the file does not tell."""
+    stored_bytes: int
+    """Written to the device's memory."""
+    symbols: int
+    producer: str = ""
+    build_id: str = ""
+
+
 class Baseline(Record):
     """The unattacked model on the user's data."""
 
@@ -132,6 +150,7 @@ class RunRecord(Record):
     task: TaskSummary | None = None
     data: DataSummary | None = None
     traces: TraceSummary | None = None
+    image: ImageSummary | None = None
     baseline: Baseline | None = None
     exactness: Exactness | None = None
     """How the lifted graph compares with the runtime; absent where no attack asked for the graph."""

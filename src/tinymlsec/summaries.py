@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tinymlsec.run_record import DataSummary, ModelSummary, TaskSummary, TraceSummary
+from tinymlsec.run_record import DataSummary, ImageSummary, ModelSummary, TaskSummary, TraceSummary
 from tinymlsec.target.target import MAX_CLEAN_SAMPLES, Target
 from tinymlsec.target.tflite.facts import numeric_kind, parameter_count
 from tinymlsec.target.tflite.graph import Tensor
@@ -95,6 +95,25 @@ def summarize_data(target: Target) -> DataSummary | None:
         labels=data.y is not None,
         class_names=data.class_names,
         clipped=data.clipped,
+    )
+
+
+def summarize_image(target: Target) -> ImageSummary | None:
+    """The firmware image in a few facts."""
+    given = target.image
+    if given is None:
+        return None
+    image = given.image
+    return ImageSummary(
+        name=printable(given.name),
+        sha256=given.digest,
+        size=len(given.data),
+        kind=image.kind,
+        machine=image.machine,
+        stored_bytes=sum(len(segment.data) for segment in image.segments),
+        symbols=len(image.all_symbols),
+        producer=printable(image.producer),
+        build_id=printable(image.build_id),
     )
 
 

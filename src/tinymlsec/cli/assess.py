@@ -24,6 +24,10 @@ def assess(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Samples as .npz: x, and y where there are labels.")] = None,
     deployment: Annotated[Path | None, typer.Option(help="Deployment profile (tinymlsec init writes one).")] = None,
+    firmware: Annotated[
+        Path | None, typer.Option(help="The image that is flashed: ELF, Intel HEX, UF2 or raw.")
+    ] = None,
+    firmware_base: Annotated[str | None, typer.Option(help="Address of the first byte of a raw image.")] = None,
     traces: Annotated[
         Path | None, typer.Option(help="Traces of the device: .npy, .npz, .trs, .cwp or a Zarr folder.")
     ] = None,
@@ -49,17 +53,17 @@ def assess(
     """Assess a model, a device, or both, and write a scored report."""
     from tinymlsec.assessment import Options, Sources, default_run_folder
     from tinymlsec.assessment import assess as run
-    from tinymlsec.cli.terminal import command_line, console, progress_bar, say_evidence, say_summary
+    from tinymlsec.cli.terminal import address, command_line, console, progress_bar, say_evidence, say_summary
     from tinymlsec.planning import parse_overrides
     from tinymlsec.report import parse_formats, write_assessment
 
     if only is not None and not only.replace(",", "").strip():
         raise typer.BadParameter("it names nothing", param_hint="--only")
     wanted, threshold = parse_formats(formats), check_fail_on(fail_on)
-    folder = out or default_run_folder(model.stem if model else device or "device", Path.cwd(), resume=resume)
+    folder = out or default_run_folder(_stem(model, device, firmware), Path.cwd(), resume=resume)
     sources = Sources(
         model, device, data, deployment, input_encoding, traces=traces, trace_inputs=trace_inputs,
-        trace_window=trace_window,
+        trace_window=trace_window, firmware=firmware, firmware_base=address(firmware_base),
     )  # fmt: skip
     options = Options(
         effort=effort,
@@ -71,8 +75,8 @@ def assess(
         resume=resume,
         command=command_line(),
     )
-    if not quiet and (model or device):
-        console().print(f"tinymlsec: assessing {model or device}")
+    if not quiet and (model or device or firmware):
+        console().print(f"tinymlsec: assessing {model or device or firmware}")
     try:
         with progress_bar(quiet=quiet) as progress:
             result = run(sources, folder, options, progress=progress, on_evidence=None if quiet else say_evidence)
@@ -82,6 +86,10 @@ def assess(
     if not quiet:
         say_summary(result, reports)
     return exit_code(result, threshold)
+
+
+def _stem(model: Path | None, device: str | None, firmware: Path | None) -> str:
+    return model.stem if model else device or (firmware.stem if firmware else "device")
 
 
 def check_fail_on(level: str) -> str:

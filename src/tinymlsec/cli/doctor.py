@@ -32,6 +32,7 @@ def doctor(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> int:
     """Check the installation, or with --firmware what a firmware is and how to run an inference on it."""
+    from tinymlsec.cli.terminal import address
     from tinymlsec.errors import UsageError
 
     if output not in ("text", "json"):
@@ -41,7 +42,7 @@ def doctor(
             raise UsageError("--firmware-config names core or device itself", next_step="leave --core and --device out")
         if core is not None and device is not None:
             raise UsageError("either --core or --device, not both")
-        return _firmware(firmware, firmware_config, core, device, _address(firmware_base), seconds, output, quiet)
+        return _firmware(firmware, firmware_config, core, device, address(firmware_base), seconds, output, quiet)
     given = {"--core": core, "--device": device, "--firmware-config": firmware_config, "--firmware-base": firmware_base}
     if lonely := [name for name, value in given.items() if value is not None]:
         raise UsageError(f"{lonely[0]} has a meaning with --firmware only")
@@ -119,16 +120,3 @@ def _print(found: Examination, output: str) -> None:
     if found.suggestion:
         say("\na target description to start from:\n")
         typer.echo("\n".join(plain(line, 2000) for line in found.suggestion.splitlines()))  # as it is, not wrapped
-
-
-def _address(text: str | None) -> int | None:
-    from tinymlsec.errors import UsageError
-
-    if text is None:
-        return None
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise UsageError(
-            "--firmware-base is no address", found=text[:40], expected="a number such as 0x08000000"
-        ) from None

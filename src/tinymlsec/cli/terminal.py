@@ -40,6 +40,24 @@ def plain(text: str, limit: int = 200) -> str:
     return clean if len(text) <= limit else clean[:limit] + "..."
 
 
+def address(text: str | None) -> int | None:
+    """The value of --firmware-base as it was typed, decimal or with a prefix; None where it was left out.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    from tinymlsec.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UsageError(
+            "--firmware-base is no address", found=text[:40], expected="a number such as 0x08000000"
+        ) from None
+
+
 def command_line() -> str:
     """The command as it was typed, for the report; bytes that are no UTF-8 become question marks."""
     return shlex.join(["tinymlsec", *sys.argv[1:]]).encode("utf-8", "replace").decode()

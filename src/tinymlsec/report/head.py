@@ -135,10 +135,26 @@ def _traces(run: RunRecord, limits: Limits) -> Iterator[Card]:
     yield Card("Traces", rows)
 
 
+def _image(run: RunRecord, limits: Limits) -> Iterator[Card]:
+    given = run.image
+    if given is None:
+        return
+    rows = _rows(
+        ("File", given.name),
+        ("Kind", f"{given.kind.upper()}{f' for {given.machine}' if given.machine else ''}, {given.size:,} bytes"),
+        ("Written to the device", f"{given.stored_bytes:,} bytes"),
+        ("Symbols", f"{given.symbols:,}" if given.symbols else "none (stripped)"),
+        ("Made by", given.producer),
+        ("Build id", given.build_id),
+        ("SHA-256", given.sha256),
+    )
+    yield Card("Firmware image", rows)
+
+
 def cards_of(run: RunRecord, limits: Limits) -> tuple[Card, ...]:
-    """What was assessed: model, device, task and data, deployment, and traces where there are any."""
+    """What was assessed: model, device, task and data, deployment, and firmware and traces where there are any."""
     made = [make(run, limits) for make in (_model, _device, _task, _deployment)]
-    return (*made, *_traces(run, limits))
+    return (*made, *_image(run, limits), *_traces(run, limits))
 
 
 def _request(run: RunRecord) -> Rows:

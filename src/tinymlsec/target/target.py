@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tinymlsec.emulate.twin import Twin
     from tinymlsec.lift.graph import LiftedGraph
     from tinymlsec.lift.lifted import Lifted
+    from tinymlsec.target.given_image import GivenImage
     from tinymlsec.target.given_traces import GivenTraces
 
 LIFTED = (Capability.GRADIENTS, Capability.LOGITS)
@@ -51,6 +52,8 @@ class Target:
     deployment: Deployment | None = None
     traces: GivenTraces | None = None
     """Traces of the device that the user gave."""
+    image: GivenImage | None = None
+    """The firmware image that the user gave."""
     obstacles: dict[Capability, str] = field(default_factory=dict)
     """Why a capability is missing although the user gave what it is made from."""
 
@@ -66,6 +69,8 @@ class Target:
             Capability.DEVICE: self.device is not None,
             Capability.DEPLOYMENT: self.deployment is not None,
             Capability.TRACES: self.traces is not None,
+            Capability.IMAGE: self.image is not None,
+            Capability.ELF_SYMBOLS: self.image is not None and not self.image.image.stripped,
             Capability.FIRMWARE: self.model is not None and self._firmware_obstacle is None,
             **dict.fromkeys(LIFTED, self.victim is not None and obstacle(self.victim.model) is None),
         }
@@ -109,7 +114,7 @@ class Target:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over model, data, device, deployment and traces, as they are used."""
+        """SHA-256 over model, data, device, deployment, traces and firmware image, as they are used."""
         parts: dict[str, object] = {
             "model": self.model_digest,
             "data": self.dataset.digest if self.dataset else None,
@@ -120,6 +125,8 @@ class Target:
         }
         if self.traces is not None:
             parts["traces"] = [self.traces.digest, self.traces.window]
+        if self.image is not None:
+            parts["image"] = [self.image.digest, [(s.address, len(s.data)) for s in self.image.image.segments]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def require_traces(self) -> GivenTraces:
@@ -127,6 +134,12 @@ class Target:
         if self.traces is None:
             raise ValueError("this target has no traces")
         return self.traces
+
+    def require_image(self) -> GivenImage:
+        """The firmware image that was given; the planner has checked that it is there."""
+        if self.image is None:
+            raise ValueError("this target has no firmware image")
+        return self.image
 
     def require_victim(self) -> Victim:
         """The runnable model; the planner has checked that it is there."""

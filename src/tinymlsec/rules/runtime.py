@@ -48,6 +48,8 @@ class Row(Record):
     seen: str = ""
     """What the real runtime did with such a file (crash, silent, guarded), and its version; empty where not run."""
     note: str = ""
+    unchecked: str = ""
+    """Why no rule looks for it, where it is no condition of a file."""
 
 
 class Runtime(Record):
@@ -57,12 +59,28 @@ class Runtime(Record):
     title: str
     version: str
     source: str
+    operators: frozenset[str] = frozenset()
+    """Builtin operators that it has kernels of; empty where nobody listed them."""
+    custom: frozenset[str] = frozenset()
+    """Codes of the custom operators that come with it."""
     rows: Mapping[str, Row] = Field(default_factory=dict)
-    """CVE id or rule id (``CVE-2021-29587``, ``OPT-07``) -> row."""
+    """CVE id or rule id (``CVE-2021-29587``, ``OPT-07``) -> row. Where kernels of one row differ, the row of one of them
+    has its name behind a blank: ``CVE-2021-37687 GATHER_ND``."""
 
-    def row(self, *names: str) -> Row | None:
-        """The first row that one of the names has."""
-        return next((self.rows[name] for name in names if name in self.rows), None)
+    def row(self, *names: str, op: str = "") -> Row | None:
+        """The first row that one of the names has, for one operator if it is given.
+
+        Rows that are about other operators are passed over.
+        """
+        for name in (key for each in names for key in ((f"{each} {op}", each) if op else (each,))):
+            row = self.rows.get(name)
+            if row is not None and (not op or not row.ops or op in row.ops):
+                return row
+        return None
+
+    def lacks(self, op: str) -> bool:
+        """Whether it is known to have no kernel of a builtin operator."""
+        return bool(self.operators) and op not in self.operators
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinymlsec.errors import ModelFileError
@@ -39,6 +39,8 @@ class ModelFile:
     """(subgraph, operator) pairs that an earlier family has a finding for. Families run in the order of `FAMILIES`;
     a later one does not repeat in other words what follows from a fault already named (a stride of zero has no output
     shape to compare)."""
+    memo: dict[str, Any] = field(default_factory=dict)
+    """What rules of one family work out together, by a name of theirs."""
 
     @cached_property
     def shapes(self) -> tuple[OperatorShapes, ...]:

@@ -34,9 +34,11 @@ _REFERENCE_BYTES = 4
 _TABLE_COST = 8
 
 
-def malformed(message: str, offset: int, *, found: str, expected: str, next_step: str = NEXT_STEP) -> NoReturn:
-    """Raise the error for a damaged file."""
-    raise ModelFileError(message, offset=offset, found=found, expected=expected, next_step=next_step)
+def malformed(
+    message: str, offset: int, *, rule: str, found: str, expected: str, next_step: str = NEXT_STEP
+) -> NoReturn:
+    """Raise the error for a damaged file; `rule` is the id of the scanner's rule that it breaks."""
+    raise ModelFileError(message, offset=offset, rule=rule, found=found, expected=expected, next_step=next_step)
 
 
 class Flatbuffer:
@@ -60,6 +62,7 @@ class Flatbuffer:
             malformed(
                 "the file asks for more work than its size explains",
                 offset,
+                rule="STRUCT-06",
                 found="structures that overlap, refer to each other in a circle, or are far too many",
                 expected=f"at most {work_budget(self.size)} units of work for {self.size} bytes",
                 next_step="do not deploy this file; convert the model again from its source",
@@ -68,7 +71,9 @@ class Flatbuffer:
     def root(self, table: Table) -> View:
         """View of the root table."""
         if self.size < _REFERENCE_BYTES:
-            malformed("the file is too short", 0, found=f"{self.size} bytes", expected="at least 8 bytes")
+            malformed(
+                "the file is too short", 0, rule="STRUCT-01", found=f"{self.size} bytes", expected="at least 8 bytes"
+            )
         return View(self, self.target(0, f"the root table {table.name}"), table)
 
     def target(self, at: int, what: str) -> int:
@@ -78,6 +83,7 @@ class Flatbuffer:
             malformed(
                 f"the reference to {what} leads nowhere",
                 at,
+                rule="STRUCT-02",
                 found=f"position 0x{position:x}",
                 expected=f"a position after 0x{at:x} and before the end of the file at 0x{self.size:x}",
             )
@@ -92,6 +98,7 @@ class Flatbuffer:
             malformed(
                 f"{what} runs past the end of the file",
                 head,
+                rule="STRUCT-04",
                 found=f"{length} elements of {item_bytes} bytes from 0x{start:x}",
                 expected=f"an end at or before 0x{self.size:x}",
             )
@@ -126,7 +133,8 @@ class View:
         self.entries: tuple[int, ...] = struct.unpack_from(f"<{slots}H", buffer.data, vtable + 4)
 
     def _bad_vtable(self, offset: int, found: str, expected: str) -> NoReturn:
-        malformed(f"the layout of a {self.table.name} table is damaged", offset, found=found, expected=expected)
+        what = f"the layout of a {self.table.name} table is damaged"
+        malformed(what, offset, rule="STRUCT-03", found=found, expected=expected)
 
     def locate(self, field: Field) -> int | None:
         """File position of a field's inline part, or None where it is absent."""
@@ -138,6 +146,7 @@ class View:
             malformed(
                 f"{self.table.name}.{field.name} lies outside its table",
                 self.vtable + 4 + 2 * field.slot,
+                rule="STRUCT-03",
                 found=f"{width} bytes at {entry}",
                 expected=f"a place from 4 to {self.inline - width}",
             )
@@ -220,6 +229,7 @@ class View:
             malformed(
                 f"{self._label(field)} has too many entries",
                 start - _REFERENCE_BYTES,
+                rule="STRUCT-06",
                 found=str(length),
                 expected=f"at most {limit}",
                 next_step="this is no model for a microcontroller; check where the file comes from",

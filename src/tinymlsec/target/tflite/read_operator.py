@@ -47,6 +47,7 @@ def read_operator(view: View, index: int, opcodes: Sequence[Opcode], tensors: in
         malformed(
             f"operator {index} refers to an operator code that does not exist",
             view.locate(view.table.by_name["opcode_index"]) or view.at,
+            rule="IDX-01",
             found=f"operator code {number}",
             expected=f"below {len(opcodes)}",
             next_step=_CONVERT_AGAIN,
@@ -90,6 +91,7 @@ def tensor_indices(view: View, field: str, tensors: int, *, lowest: int, what: s
         malformed(
             f"{what} refers to a tensor that does not exist",
             start + 4 * place,
+            rule="IDX-06" if indices[place] == -1 else "IDX-03",
             found=f"{field}[{place}] = {indices[place]}",
             expected=f"from {lowest} to {tensors - 1}",
             next_step=_CONVERT_AGAIN,
@@ -150,6 +152,7 @@ def outside(view: View, offset: int, size: int, what: str) -> tuple[int, int]:
         malformed(
             f"{what} lie outside the file",
             view.at,
+            rule="STRUCT-05",
             found=f"{size} bytes at 0x{offset:x}",
             expected=f"an end at or before 0x{view.buffer.size:x}",
         )

@@ -33,6 +33,7 @@ def read_tensor(view: View, index: int, buffers: int) -> Tensor:
         malformed(
             f"tensor {index} refers to a buffer that does not exist",
             view.at,
+            rule="IDX-02",
             found=f"buffer {buffer}",
             expected=f"below {buffers}",
             next_step=_CONVERT_AGAIN,
@@ -61,6 +62,7 @@ def _shape(view: View, field: str, index: int, lowest: int) -> tuple[int, ...]:
         malformed(
             f"tensor {index} has too many dimensions",
             start - 4,
+            rule="STRUCT-06",
             found=f"rank {rank}",
             expected=f"at most {MAX_RANK}",
             next_step=_CONVERT_AGAIN,
@@ -71,6 +73,7 @@ def _shape(view: View, field: str, index: int, lowest: int) -> tuple[int, ...]:
             malformed(
                 f"tensor {index} has an impossible dimension",
                 start + 4 * axis,
+                rule="STRUCT-07",
                 found=f"{field} = {list(shape)}",
                 expected=f"dimensions from {lowest}",
                 next_step=_CONVERT_AGAIN,

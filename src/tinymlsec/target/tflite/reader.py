@@ -89,11 +89,14 @@ def open_flatbuffer(data: bytes | bytearray | memoryview) -> Flatbuffer:
         _too_large(len(view))
     head = bytes(view[:_HEAD_BYTES])
     if not head:
-        raise ModelFileError("the model file is empty", found="0 bytes", expected="a .tflite file", next_step=NEXT_STEP)
+        raise ModelFileError(
+            "the model file is empty", rule="STRUCT-01", found="0 bytes", expected="a .tflite file", next_step=NEXT_STEP
+        )
     if head[4:8] != FILE_IDENTIFIER:
         raise ModelFileError(
             "this is not a .tflite model",
             offset=4 if len(head) >= 8 else 0,
+            rule="STRUCT-01",
             found=looks_like(head, len(view)),
             expected=f"the identifier {FILE_IDENTIFIER.decode()} in bytes 4 to 7",
             next_step=_GIVE_TFLITE,
@@ -121,7 +124,13 @@ def _model(buffer: Flatbuffer) -> Model:
 def _subgraphs(root: View, opcodes: tuple[Opcode, ...], buffers: int) -> tuple[Subgraph, ...]:
     views = root.views("subgraphs", table("SubGraph"), MAX_SUBGRAPHS)
     if not views:
-        malformed("the model has no subgraph", root.at, found="nothing to run", expected="at least one subgraph")
+        malformed(
+            "the model has no subgraph",
+            root.at,
+            rule="STRUCT-08",
+            found="nothing to run",
+            expected="at least one subgraph",
+        )
     tensors_left, operators_left = MAX_TENSORS, MAX_OPERATORS
     subgraphs = []
     for index, view in enumerate(views):
@@ -153,7 +162,11 @@ def _ports(view: View, field: str, index: int, tensors: int) -> tuple[int, ...]:
     indices = tensor_indices(view, field, tensors, lowest=0, what=f"subgraph {index}")
     if len(indices) > MAX_PORTS:
         malformed(
-            f"subgraph {index} has too many {field}", view.at, found=str(len(indices)), expected=f"at most {MAX_PORTS}"
+            f"subgraph {index} has too many {field}",
+            view.at,
+            rule="STRUCT-06",
+            found=str(len(indices)),
+            expected=f"at most {MAX_PORTS}",
         )
     return indices
 
@@ -210,6 +223,7 @@ def _no_such(owner: str, name: str, what: str, index: int, count: int, view: Vie
     malformed(
         f"{owner} {name[:80]!r} refers to a {what} that does not exist",
         view.at,
+        rule="IDX-04",
         found=f"{what} {index}",
         expected=f"below {count}",
         next_step="convert the model again; do not deploy this file",
@@ -237,6 +251,7 @@ def _bounded_read(path: Path) -> bytes:
 def _too_large(size: int) -> None:
     raise ModelFileError(
         "the file is too large for a microcontroller's model",
+        rule="STRUCT-01",
         found=f"{size} bytes",
         expected=f"at most {MAX_FILE_BYTES} bytes",
         next_step=_GIVE_TFLITE,

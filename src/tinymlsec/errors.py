@@ -97,6 +97,10 @@ class DeploymentError(InputError):
     """A deployment profile that does not follow the schema."""
 
 
+class ConfigError(InputError):
+    """A `tinymlsec.toml` that does not follow the schema."""
+
+
 class RunFolderError(InputError):
     """A run folder that cannot be written, or was changed by hand."""
 

@@ -1,0 +1,113 @@
+"""Scans one file after the other in one process: reads, tells the kind, runs the rules, keeps the result."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tinymlsec.errors import TinymlsecError
+from tinymlsec.scan.cache import ScanCache
+from tinymlsec.scan.collect import Found
+from tinymlsec.scan.reading import Unreadable, read_file
+from tinymlsec.scan.records import FileKind, FileReport
+
+if TYPE_CHECKING:
+    from tinymlsec.rules.runtime import Runtime
+    from tinymlsec.scan.settings import ScanSettings
+    from tinymlsec.target.device import Device
+
+_OUT_OF_TIME = "time budget"
+"""Words in `FileReport.skipped` of what another run may well reach; such a report is not kept."""
+
+
+class Scanner:
+    """Scans files with the same settings.
+
+    Args:
+        settings: what the scan is relative to.
+        cache: None to keep nothing.
+    """
+
+    def __init__(self, settings: ScanSettings, cache: ScanCache | None = None) -> None:
+        self._settings, self._cache = settings, cache
+
+    @property
+    def common(self) -> str | None:
+        """First part of the cache's keys."""
+        return self._cache.common if self._cache else None
+
+    @cached_property
+    def device(self) -> Device | None:
+        """The device that findings are relative to."""
+        from tinymlsec.target.device import load_device
+
+        return load_device(self._settings.device) if self._settings.device else None
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """The runtime table that findings are relative to."""
+        from tinymlsec.rules.runtime import load_runtime
+
+        return load_runtime(self._settings.runtime)
+
+    @cached_property
+    def linked(self) -> frozenset[str] | None:
+        """Operators of the firmware's resolver; None without firmware."""
+        return None
+
+    def scan(self, found: Found) -> FileReport:
+        """The report of one file. Whatever happens, it is a report: an error of one file never ends a scan."""
+        start = time.perf_counter()
+        try:
+            report = self._scan(found)
+        except Unreadable as error:
+            report = _failed(found, str(error))
+        except MemoryError:
+            report = _failed(found, "it takes more memory than there is")
+        except RecursionError:
+            report = _failed(found, "its structure nests too deeply")
+        except TinymlsecError as error:
+            report = _failed(found, str(error))
+        except Exception as error:  # a defect of ours must not silence the other files
+            report = _failed(found, f"internal error, please report it: {type(error).__name__}: {str(error)[:300]}")
+        return report.model_copy(update={"seconds": round(time.perf_counter() - start, 6)})
+
+    def _scan(self, found: Found) -> FileReport:
+        kind, reason, data = read_file(found)
+        if reason:
+            return FileReport(path=found.shown, kind=kind, size=found.size, skipped=(reason,))
+        digest = hashlib.sha256(data).hexdigest()
+        cache = None if self._settings.confirm else self._cache  # what a runtime did is seen anew each time
+        key = cache.key(digest, f"{found.path.name} {kind.value}") if cache else ""
+        if cache and (kept := cache.read(key, digest)):
+            return kept.model_copy(update={"path": found.shown})
+        look: Callable[[Found, FileKind, bytes, str], FileReport]
+        look = self._model if kind is FileKind.TFLITE else self._image
+        report = look(found, kind, data, digest)
+        if cache and report.error is None and not any(_OUT_OF_TIME in text for text in report.skipped):
+            cache.write(key, report)
+        return report
+
+    def _model(self, found: Found, kind: FileKind, data: bytes, digest: str) -> FileReport:
+        from tinymlsec.scan.models import open_model, scan_model
+
+        file = open_model(
+            data, name=found.path.name, runtime=self.runtime, device=self.device, linked=self.linked
+        )  # fmt: skip
+        result = scan_model(file)
+        # A file that the reader refuses, and no rule has a word for, is no file without findings.
+        error = str(file.damage) if file.damage is not None and not result.findings else None
+        return FileReport(
+            path=found.shown, kind=kind, sha256=digest, size=len(data), findings=result.findings,
+            skipped=(*result.incomplete, *result.failures), error=error,
+        )  # fmt: skip
+
+    def _image(self, found: Found, kind: FileKind, data: bytes, digest: str) -> FileReport:
+        raise NotImplementedError
+
+
+def _failed(found: Found, reason: str) -> FileReport:
+    return FileReport(path=found.shown, kind=FileKind.OTHER, size=found.size, error=reason)

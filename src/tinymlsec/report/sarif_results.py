@@ -62,7 +62,8 @@ def _logical(location: Location) -> list[dict[str, Any]]:
     return [{"fullyQualifiedName": f"{kind}/{short(str(v), 200)}", "kind": kind} for kind, v in parts if v is not None]
 
 
-def _location(uri: str, location: Location | None) -> dict[str, Any]:
+def location_of(uri: str, location: Location | None) -> dict[str, Any]:
+    """A SARIF location: the file, the bytes in it, and the operator, tensor or symbol."""
     logical = _logical(location) if location is not None else []
     found: dict[str, Any] = {"physicalLocation": _physical(uri, location)}
     return {**found, "logicalLocations": logical} if logical else found
@@ -79,7 +80,7 @@ def _finding_result(
         "level": LEVELS[finding.severity],
         "kind": "fail",
         "message": {"text": f"{clean(finding.message)}\nFix: {clean(finding.fix)}"},
-        "locations": [_location(where, place)],
+        "locations": [location_of(where, place)],
         "partialFingerprints": {"tinymlsecFinding/v1": _digest(key, where, *_place(place), number)},
         "properties": {
             "severity": finding.severity.value,
@@ -113,7 +114,7 @@ def _threat_result(view: ThreatView, report: Report, uri: str, rules: Mapping[st
         "level": LEVELS[Severity.from_score(score)],
         "kind": "fail",
         "message": {"text": f"{view.title}: {view.outcome} ({clean(view.reason)}). {summary}".rstrip()},
-        "locations": [_location(uri, None)],
+        "locations": [location_of(uri, None)],
         "partialFingerprints": {"tinymlsecThreat/v1": _digest(view.id, uri)},
         "rank": min(max(view.priority, 0.0), 100.0),
         "properties": {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinymlsec.report.records import Report
     from tinymlsec.report.threat_view import ThreatView
 
-_SCORES = {
+SCORES = {
     Severity.NONE: 0.0,
     Severity.LOW: 2.0,
     Severity.MEDIUM: 5.5,
@@ -30,17 +30,28 @@ LEVELS = {
     Severity.HIGH: "error",
     Severity.CRITICAL: "error",
 }
-_PRECISION = {Confidence.LOW: "low", Confidence.MEDIUM: "medium", Confidence.HIGH: "high"}
+PRECISION = {Confidence.LOW: "low", Confidence.MEDIUM: "medium", Confidence.HIGH: "high"}
 
 
-def _tags(cwe: Sequence[str], *more: str) -> list[str]:
+def tags(cwe: Sequence[str], *more: str) -> list[str]:
+    """Tags of a rule, its weaknesses in the form that code scanning services read."""
     numbers = dict.fromkeys(name.upper().removeprefix("CWE-") for name in cwe)
     return ["security", *more, *(f"external/cwe/cwe-{n.zfill(3)}" for n in numbers if n.isdecimal())]
 
 
-def _rule(
+def descriptor(
     key: str, name: str, help_parts: Sequence[tuple[str, str]], score: float, level: str, properties: dict[str, Any]
 ) -> dict[str, Any]:
+    """A reporting descriptor.
+
+    Args:
+        key: id of the rule.
+        name: its title.
+        help_parts: (heading, text) pairs; the first text is the full description.
+        score: for `security-severity`, 0 to 10.
+        level: SARIF level of its results.
+        properties: further properties.
+    """
     plain = "\n\n".join(f"{head}: {clean(text)}" if head else clean(text) for head, text in help_parts if text)
     marked = "\n\n".join(
         f"**{head}:** {escape(text, 2000)}" if head else escape(text, 2000) for head, text in help_parts if text
@@ -61,11 +72,11 @@ def _threat_rule(view: ThreatView) -> dict[str, Any]:
     defenses = "; ".join(f"{d.title} ({d.cost})" for d in view.defenses)
     parts = [("", means[0]), *(("", text) for text in means[1:]), ("Known defenses, costs declared", defenses)]
     properties = {
-        "tags": _tags(view.cwe, "threat", view.layer.lower()),
+        "tags": tags(view.cwe, "threat", view.layer.lower()),
         "precision": "high" if view.outcome == "demonstrated" else "medium",
         "problem.severity": LEVELS[Severity.from_score(score)].replace("note", "recommendation"),
     }
-    return _rule(view.id, view.title, parts, score, LEVELS[Severity.from_score(score)], properties)
+    return descriptor(view.id, view.title, parts, score, LEVELS[Severity.from_score(score)], properties)
 
 
 def _finding_rule(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -73,12 +84,12 @@ def _finding_rule(findings: Sequence[Finding]) -> dict[str, Any]:
     worst = max(findings, key=lambda f: f.severity.rank)
     cwe = sorted({name for f in findings for name in f.cwe})
     properties = {
-        "tags": _tags(cwe, "finding"),
-        "precision": _PRECISION[worst.confidence],
+        "tags": tags(cwe, "finding"),
+        "precision": PRECISION[worst.confidence],
         "problem.severity": LEVELS[worst.severity].replace("note", "recommendation"),
     }
     parts = [("", worst.title), ("Fix", worst.fix)]
-    return _rule(worst.id, worst.title, parts, _SCORES[worst.severity], LEVELS[worst.severity], properties)
+    return descriptor(worst.id, worst.title, parts, SCORES[worst.severity], LEVELS[worst.severity], properties)
 
 
 def rules_of(report: Report, views: Sequence[ThreatView]) -> Iterator[dict[str, Any]]:

@@ -66,7 +66,7 @@ def _segment(data: bytes, row: np.void, at: int, absent: bool) -> Segment:
         damaged("a segment has more bytes than memory", at + 16, found=f"{stored:,} bytes", expected=expected)
     check_wrap(Range(address, stored, at + 12), "a segment")
     check_wrap(Range(virtual, memory, at + 8), "a segment")
-    return Segment(address, data[offset : offset + stored], memory, access(int(row["flags"])), virtual)
+    return Segment(address, data[offset : offset + stored], memory, access(int(row["flags"])), virtual, offset)
 
 
 def access(flags: int) -> str:

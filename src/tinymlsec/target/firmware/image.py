@@ -32,6 +32,8 @@ class Segment:
     """Any of r, w and x."""
     virtual_address: int = -1
     """Address at run time; the load address where none is given."""
+    offset: int | None = field(default=None, compare=False)
+    """Of `data` in the file; None where the file is no plain copy of it (HEX, UF2)."""
 
     def __post_init__(self) -> None:
         if self.virtual_address < 0:

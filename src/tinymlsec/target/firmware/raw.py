@@ -49,7 +49,7 @@ def read_raw(data: bytes, base: int | None = None, machine: str | None = None) -
     if not 0 <= base < ADDRESS_SPACE:
         raise FirmwareError("the base address is no address", found=hex(base), expected="0 to 0xffffffff")
     check_wrap(Range(base, len(data), 0), "the image")
-    segments = (Segment(base, data, len(data), access_at(base)),)
+    segments = (Segment(base, data, len(data), access_at(base), offset=0),)
     vectors = vector_table(segments) if machine in (None, "arm") else None
     found = "arm" if vectors is not None and vectors.plausible else ""
     entry = vectors.reset if vectors is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tinymlsec.errors import ModelFileError
 from tinymlsec.records import Location
 from tinymlsec.rules.rule import Hit
 from tinymlsec.rules.subjects import ModelFile
@@ -53,9 +54,8 @@ def tensor_words(tensor: Tensor) -> str:
     return f'tensor {tensor.index} ("{tensor.name[:60]}")' if tensor.name else f"tensor {tensor.index}"
 
 
-def refusal(file: ModelFile, rule_id: str) -> Iterator[Hit]:
+def refusal(error: ModelFileError | None, rule_id: str) -> Iterator[Hit]:
     """The reader's own words, where it refused the file for what this rule is about."""
-    error = file.damage
     if error is None or error.rule != rule_id:
         return
     said = [f"{error.message[:1].upper()}{error.message[1:]}."]

@@ -43,7 +43,8 @@ class Span:
 
 
 def layout(data: bytes | bytearray | memoryview) -> Iterator[Span]:
-    """All spans of a file in the order in which a walk from the root meets them; each table once.
+    """All spans of a file in the order in which a walk from the root meets them; each table once for each type that
+    something takes it for.
 
     They are yielded one by one, since a hostile file can have millions.
 
@@ -54,12 +55,13 @@ def layout(data: bytes | bytearray | memoryview) -> Iterator[Span]:
     root = buffer.root(table("Model"))
     yield Span(0, 4, "root", "Model")
     waiting = [root]
-    seen: set[int] = set()
+    seen: set[tuple[int, str]] = set()
     while waiting:
         view = waiting.pop()
-        if view.at in seen:
+        key = (view.at, view.table.name)
+        if key in seen:
             continue
-        seen.add(view.at)
+        seen.add(key)
         yield Span(view.vtable, view.vtable + view.vtable_bytes, "vtable", view.table.name, 2)
         yield Span(view.at, view.at + view.inline, "table", view.table.name)
         for field in view.table.fields:

@@ -63,9 +63,11 @@ class Runtime(Record):
     """Builtin operators that it has kernels of; empty where nobody listed them."""
     custom: frozenset[str] = frozenset()
     """Codes of the custom operators that come with it."""
+    max_rank: int = 8
+    """Dimensions that its kernels have room for."""
     rows: Mapping[str, Row] = Field(default_factory=dict)
-    """CVE id or rule id (``CVE-2021-29587``, ``OPT-07``) -> row. Where kernels of one row differ, the row of one of them
-    has its name behind a blank: ``CVE-2021-37687 GATHER_ND``."""
+    """CVE id or rule id (``CVE-2021-29587``, ``OPT-07``) -> row. Where kernels of one row differ, one of them has a row
+    with its name behind a blank: ``CVE-2021-37687 GATHER_ND``."""
 
     def row(self, *names: str, op: str = "") -> Row | None:
         """The first row that one of the names has, for one operator if it is given.

@@ -6,11 +6,18 @@ import pytest
 
 from rules.corpus import all_cases
 from rules.corpus.base import Case
+from tinymlsec.records import Severity
 from tinymlsec.rules.runtime import load_runtime
 from tinymlsec.scan.models import ModelScan, open_model, scan_model
 from tinymlsec.target.device import load_device
 
 CASES = all_cases()
+
+
+def remarks(case: Case) -> set[str]:
+    """Rules that only remark on what both files have alike, such as state that outlives an inference."""
+    found = scanned(case, case.good).findings
+    return {f.id for f in found if f.id != case.rule and f.severity in (Severity.NONE, Severity.LOW)}
 
 
 def scanned(case: Case, data: bytes) -> ModelScan:
@@ -28,7 +35,7 @@ def test_the_good_file_has_no_finding_of_the_rule(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_the_bad_file_gives_this_rule_alone_at_its_place(case: Case) -> None:
-    findings = scanned(case, case.bad).findings
+    findings = [f for f in scanned(case, case.bad).findings if f.id not in remarks(case)]
     assert {f.id for f in findings} == {case.rule}, [(f.id, f.message) for f in findings]
     assert findings[0].location.file_offset == case.offset, findings[0].message
     assert case.count is None or len(findings) == case.count, [f.message for f in findings]

@@ -140,10 +140,14 @@ def raw(operator: dict[str, Any] | None = None, graph_: dict[str, Any] | None = 
 
 def _absent() -> list[Case]:
     no_inputs, no_graph = raw({"inputs": None}), raw(subgraphs=[])
-    no_ports = raw(graph_={"inputs": None})
+    held = [{"shape": [1, 4], "type": 9, "buffer": n, "name": f"tensor_{n}"} for n in (4, 0)]
+    held = [{**each, "quantization": {"scale": [0.5], "zero_point": [0]}} for each in held]
+    buffers = [{}, *({"data": content} for content in PROVENANCE.values()), {"data": bytes((1, 2, 3, 4))}]
+    no_ports = raw(graph_={"inputs": None, "tensors": held}, buffers=buffers)
+    empty_ports = raw(graph_={"inputs": [], "tensors": held}, buffers=buffers)
     return [
         Case("STRUCT-08", "an operator's inputs", raw(), no_inputs, op_offset(no_inputs)),
-        Case("STRUCT-08", "a subgraph's inputs", raw(), no_ports, _tables(no_ports, "Model.subgraphs")[0], count=None),
+        Case("STRUCT-08", "a subgraph's inputs", empty_ports, no_ports, _tables(no_ports, "Model.subgraphs")[0]),
         Case("STRUCT-08", "all subgraphs", raw(), no_graph, int.from_bytes(no_graph[:4], "little")),
     ]
 

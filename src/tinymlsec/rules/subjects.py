@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinymlsec.errors import ModelFileError
+    from tinymlsec.rules._components import Component
+    from tinymlsec.rules._memory_facts import MemoryFacts
     from tinymlsec.rules.runtime import Runtime
     from tinymlsec.target.deployment import Deployment
     from tinymlsec.target.device import Device
@@ -63,6 +65,20 @@ class ImageFile:
     models: tuple[bytes, ...] = ()
     """Model files (bytes) that were carved from it or given beside it, to be looked for in other forms."""
 
+    @cached_property
+    def memory(self) -> MemoryFacts:
+        """Facts about stacks, regions, worlds and privileges; the code is looked at once."""
+        from tinymlsec.rules._memory_facts import memory_facts
+
+        return memory_facts(self.image)
+
+    @cached_property
+    def components(self) -> tuple[Component, ...]:
+        """Software that the image holds, with versions where they are told."""
+        from tinymlsec.rules._components import components_of
+
+        return components_of(self)
+
 
 @dataclass
 class ProductFacts:
@@ -74,6 +90,8 @@ class ProductFacts:
     deployment: Deployment | None = None
     seen: Mapping[str, str] = field(default_factory=dict)
     """What a scan of the image saw, by fact name, such as ``image.debug_strings``."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """Facts that rules asked for, with the answer; filled while rules run, to name what is unknown."""
 
 
 FAMILIES = ("STRUCT", "IDX", "FLOW", "OPT", "QUANT", "SHAPE", "RES", "RUN", "PROV", "WEIGHT")

@@ -1,0 +1,78 @@
+"""What is stored in a firmware image, run by run, with the place of each byte in memory and in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from tinymlsec.records import Location
+
+if TYPE_CHECKING:
+    from tinymlsec.rules.subjects import ImageFile
+
+SHORTEST_TEXT = 6
+"""Printable characters that count as text."""
+MAX_TEXTS = 200_000
+"""Texts of one image that are looked at."""
+_TEXT = re.compile(rb"[\x20-\x7e\t]{%d,512}" % SHORTEST_TEXT)
+
+
+class Stored(NamedTuple):
+    """One run of bytes without gaps."""
+
+    address: int
+    data: bytes
+
+
+class Text(NamedTuple):
+    """Printable characters, up to the next other one."""
+
+    address: int
+    text: bytes
+
+
+def stored(file: ImageFile) -> tuple[Stored, ...]:
+    """All that a programmer writes to the device, by address."""
+    return tuple(Stored(address, data) for address, data in file.image.stored())
+
+
+def texts(file: ImageFile) -> Iterator[Text]:
+    """Texts of the stored bytes, by address; at most `MAX_TEXTS`."""
+    left = MAX_TEXTS
+    for run in stored(file):
+        for match in _TEXT.finditer(run.data):
+            if not left:
+                return
+            left -= 1
+            yield Text(run.address + match.start(), match.group())
+
+
+def at_address(file: ImageFile, address: int, symbol: str | None = None) -> Location:
+    """A place by load address, with the offset in the file where the file is a plain copy of memory.
+
+    Args:
+        file: the image.
+        address: where the byte is stored, without the Thumb bit.
+        symbol: name, where one is known; looked up otherwise.
+    """
+    offset = next(
+        (
+            s.offset + address - s.address
+            for s in file.image.segments
+            if s.offset is not None and s.address <= address < s.end
+        ),
+        None,
+    )
+    if symbol is None:
+        known = file.image.symbol_at(runtime_address(file, address))
+        symbol = known[0] if known else None
+    return Location(file_offset=offset, address=address, symbol=symbol[:200] if symbol else None)
+
+
+def runtime_address(file: ImageFile, address: int) -> int:
+    """Where code sees a byte that is stored at a load address."""
+    for s in file.image.segments:
+        if s.address <= address < s.end:
+            return s.virtual_address + address - s.address
+    return address

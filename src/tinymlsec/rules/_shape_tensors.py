@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from tinymlsec.records import Severity
+from tinymlsec.rules._compressed import compressed_tensors
 from tinymlsec.rules._places import tensor_words
 from tinymlsec.rules._relative import Effect, relative
 from tinymlsec.rules._sites import tensor_location
@@ -72,6 +73,8 @@ def _constant(file: ModelFile, graph: Subgraph, tensor: Tensor, words: str) -> I
     buffer = file.model.buffers[tensor.buffer]
     held, expected = len(buffer.data), byte_size(tensor.dtype, prod(tensor.shape))
     if held == 0 or expected is None or held == expected or tensor.is_variable:
+        return
+    if (graph.index, tensor.index) in compressed_tensors(file):
         return
     message = f"{words}, {tensor.dtype}{list(tensor.shape)}, has {held:,} bytes; expected {expected:,}."
     offset = tensor.offset if buffer.offset is None else buffer.offset

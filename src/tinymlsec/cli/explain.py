@@ -1,4 +1,4 @@
-"""`tinymlsec explain ID`: the page of an attack, threat, device, defense, metric or scoring rule."""
+"""`tinymlsec explain ID`: the page of an attack, threat, device, defense, metric, scan rule or scoring rule."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ import typer
 
 if TYPE_CHECKING:
     from tinymlsec.registry import Attack
+    from tinymlsec.rules.rule import Rule
     from tinymlsec.target.device import Device
+
+    AnyRule = Rule[Any]
 
 
 def explain(name: Annotated[str, typer.Argument(metavar="ID", help="Any id that a list or a report shows.")]) -> int:
-    """Explain an attack, threat, device, defense, metric or scoring rule."""
+    """Explain an attack, threat, device, defense, metric, scan rule or scoring rule."""
     from tinymlsec.errors import UsageError
 
-    for look_up in (_threat, _attack, _defense, _metric, _rule, _device):
+    for look_up in (_threat, _attack, _defense, _metric, _scan_rule, _rule, _device):
         page = look_up(name)
         if page is not None:
             typer.echo(page)
             return 0
     raise UsageError(
         "nothing has this id", found=name, expected="an id of an attack, threat, device, defense, metric or rule",
-        next_step="see: tinymlsec list attacks|threats|devices|defenses",
+        next_step="see: tinymlsec list attacks|threats|devices|defenses|rules",
     )  # fmt: skip
 
 
@@ -117,6 +120,33 @@ def _metric(name: str) -> str | None:
     return f"{name}: {spec.text}\nUnit: {spec.unit}\nDirection: {spec.direction.value}" if spec else None
 
 
+def _scan_rule(name: str) -> str | None:
+    from tinymlsec.rules.discovery import rule_book
+
+    spec = rule_book().rules.get(name.upper())
+    return "\n".join(_scan_rule_lines(spec)) if spec else None
+
+
+def _scan_rule_lines(spec: AnyRule) -> Iterator[str]:
+    from tinymlsec.rules.runtime import DEFAULT_RUNTIME, load_runtime
+
+    yield f"{spec.id}: {spec.title}"
+    yield ""
+    yield inspect.cleandoc(spec.doc)
+    yield ""
+    yield f"Looks at: {spec.subject.value}"
+    yield f"Severity: {spec.severity.value}, confidence {spec.confidence.value}"
+    yield f"Weakness: {', '.join(spec.cwe)}"
+    yield f"CVE: {', '.join(spec.cve) or 'none'}"
+    yield f"Threats: {', '.join(spec.threats)}"
+    yield f"Fix: {spec.fix}"
+    yield f"Source: {spec.source}"
+    rows = load_runtime().rows
+    for key in (spec.id, *spec.cve):
+        if row := rows.get(key):
+            yield f"In {DEFAULT_RUNTIME}: {key}: {row.guard.value}{f', {row.where}' if row.where else ''}"
+
+
 def _rule(name: str) -> str | None:
     from tinymlsec.threat.rules import rules_table_markdown
 
@@ -135,6 +165,6 @@ def _record(record: Any) -> str | None:
     if record is None:
         return None
     dump: Callable[..., dict[str, Any]] = record.model_dump
-    from tinymlsec.cli.scan import _lines
+    from tinymlsec.cli.scan_facts import fact_lines
 
-    return "\n".join(_lines(json.loads(json.dumps(dump(mode="json")))))
+    return "\n".join(fact_lines(json.loads(json.dumps(dump(mode="json")))))

@@ -1,9 +1,9 @@
-"""`tinymlsec list`: attacks, threats, devices, defenses, lifted operators."""
+"""`tinymlsec list`: attacks, threats, devices, defenses, rules of the scanner, lifted operators."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +23,7 @@ class What(StrEnum):
     DEVICES = "devices"
     DEFENSES = "defenses"
     OPS = "ops"
+    RULES = "rules"
 
 
 def listing(
@@ -32,17 +33,20 @@ def listing(
     lacks: Annotated[list[str] | None, typer.Option(help="Devices: a feature it lacks (repeatable).")] = None,
     core: Annotated[str | None, typer.Option(help="Devices: part of a core's name, such as M33.")] = None,
     layer: Annotated[str | None, typer.Option(help="Threats: hardware, software or model.")] = None,
-    threat: Annotated[str | None, typer.Option(help="Attacks, defenses: only those for this threat.")] = None,
+    threat: Annotated[str | None, typer.Option(help="Attacks, defenses, rules: only those for this threat.")] = None,
+    family: Annotated[str | None, typer.Option(help="Rules: only this family, such as SHAPE.")] = None,
     output: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> int:
-    """List attacks, threats, devices, defenses or the operators of the lift."""
-    rows = {
+    """List attacks, threats, devices, defenses, rules of the scanner, or the operators of the lift."""
+    makers: dict[What, Callable[[], list[Row]]] = {
         What.ATTACKS: lambda: _attacks(threat),
         What.THREATS: lambda: _threats(layer),
         What.DEVICES: lambda: _devices(class_, has or (), lacks or (), core, whole=output == "json"),
         What.DEFENSES: lambda: _defenses(threat),
         What.OPS: _ops,
-    }[what]()
+        What.RULES: lambda: _rules(family, threat),
+    }
+    rows = makers[what]()
     if output == "json":
         typer.echo(json.dumps(rows, indent=2))
     else:
@@ -108,6 +112,18 @@ def _defenses(threat: str | None) -> list[Row]:
         for d in catalog.defenses.values()
         if threat is None or threat.upper() in catalog.helped_by(d.id)
     ]
+
+
+def _rules(family: str | None, threat: str | None) -> list[Row]:
+    from tinymlsec.rules.discovery import rule_book
+
+    return [
+        {"id": r.id, "title": r.title, "looks at": r.subject.value, "severity": r.severity.value,
+         "confidence": r.confidence.value, "threats": ", ".join(r.threats), "cve": ", ".join(r.cve),
+         "from": r.provider}
+        for r in rule_book().rules.values()
+        if (family is None or r.family == family.upper()) and (threat is None or threat.upper() in r.threats)
+    ]  # fmt: skip
 
 
 def _ops() -> list[Row]:

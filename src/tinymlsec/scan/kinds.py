@@ -54,8 +54,8 @@ def kind_of_file(head: bytes, size: int, name: str, *, given: bool) -> tuple[Fil
 
 def _elf(head: bytes) -> tuple[FileKind, str]:
     """Firmware, or a program of the host, which build folders are full of."""
-    order = "big" if head[5:6] == b"\x02" else "little"
-    machine = int.from_bytes(head[18:20], order) if len(head) >= 20 else None
+    field = head[18:20] if head[5:6] != b"\x02" else head[18:20][::-1]
+    machine = int.from_bytes(field, "little") if len(head) >= 20 else None
     if machine is None or machine in _MACHINES:
         return FileKind.ELF, ""
     return FileKind.OTHER, f"an ELF file of machine {machine}; rules exist for Arm (40) and RISC-V (243)"

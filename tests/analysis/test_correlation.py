@@ -70,6 +70,31 @@ def test_large_offsets_do_not_swallow_the_signal() -> None:
     assert whole(hypotheses + 10**9, shifted, 700).values == pytest.approx(slow(hypotheses, plain), abs=5e-6)
 
 
+@pytest.mark.parametrize("offset", [0, -3, 9, 11])
+def test_samples_near_zero_are_not_shifted(offset: float) -> None:
+    """Squares lose up to 1e-5 there, which scales a sample and changes no order; later batches are of any type."""
+    hypotheses, samples = related(np.random.default_rng(14), 4000)
+    samples = ((samples - samples.mean(axis=0)) / samples.std(axis=0) + offset).astype(np.float32)
+    made = Correlation()
+    for rows, kind in ((slice(2000), np.float32), (slice(2000, 3000), np.float64), (slice(3000, 4000), np.float32)):
+        made.update(hypotheses[rows], samples[rows].astype(kind))
+    assert made._x0 is not None
+    assert made._x0.any() == (offset == 11)
+    values, right = made.result().values.astype(float), slow(hypotheses, samples)
+    assert values == pytest.approx(right, abs=1e-5 if offset == 9 else 1e-6)
+    scale = (values * right).sum(axis=0) / (right * right).sum(axis=0)
+    assert values == pytest.approx(right * scale, abs=1e-6)
+
+
+def test_one_column_far_from_zero_or_constant_shifts_all() -> None:
+    hypotheses, samples = related(np.random.default_rng(15), 1500)
+    for column in (np.full(1500, 5.0), samples[:, 3] + 1e6):
+        changed = samples.copy()
+        changed[:, 3] = column
+        changed = changed.astype(np.float32)
+        assert whole(hypotheses, changed).values == pytest.approx(slow(hypotheses, changed), abs=2e-6)
+
+
 def test_extremes_of_int16() -> None:
     rng = np.random.default_rng(5)
     samples = rng.choice(np.array([-32768, 32767], np.int16), (400, 5))

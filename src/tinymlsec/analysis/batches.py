@@ -91,12 +91,14 @@ def origin(rows: NDArray[np.generic]) -> NDArray[np.float64]:
     Returns:
         (w,)
     """
-    head = rows[:HEAD].astype(np.float64)
-    mean = head.mean(axis=0)
-    with np.errstate(invalid="ignore"):
-        whole = (head == np.rint(head)).all(axis=0)
-        mean = np.where(whole, np.rint(mean), mean)
-        made: NDArray[np.float64] = np.where((head == head[0]).all(axis=0), head[0], mean)
+    made = np.empty(rows.shape[1])
+    for _, columns in tiles(1, rows.shape[1], 1, HEAD):  # blocks that stay in the cache
+        head = rows[:HEAD, columns].astype(np.float64)
+        mean = head.mean(axis=0)
+        with np.errstate(invalid="ignore"):
+            whole = (head == np.rint(head)).all(axis=0)
+            mean = np.where(whole, np.rint(mean), mean)
+            made[columns] = np.where((head == head[0]).all(axis=0), head[0], mean)
     return made
 
 

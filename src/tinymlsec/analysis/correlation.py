@@ -5,26 +5,37 @@ Correlation power analysis (E. Brier, C. Clavier, F. Olivier, "Correlation Power
 numbers, so models of a multiply-accumulate, which no table of classes can hold, are as good as those of an S-box.
 
 Both sides are shifted by about their mean and multiplied in float32 by the BLAS, tile by tile; sums over tiles are
-float64. Correlations are right to about 1e-6, far below what chance makes of them (1 / sqrt(traces)).
+float64. Samples that lie near zero already, for how much they vary, are multiplied where they lie. Correlations are
+right to about 1e-6; those of samples that were not shifted to about 1e-5 of themselves, a factor that all hypotheses
+share. Both are far below what chance makes of them (1 / sqrt(traces)).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.analysis.batches import MEMORY, affordable, checked, origin, refuse_infinite, same_length, tiles
+from tinymlsec.analysis.batches import HEAD, MEMORY, affordable, checked, origin, refuse_infinite, same_length, tiles
 from tinymlsec.traces.traceset import TraceError
 
-ROWS = 2048
-"""Traces that are multiplied at a time: few enough for float32 sums, many enough for the BLAS."""
-TILE = 1 << 22
-"""Values of a tile: its squares are taken while it lies in the processor's cache, and its rows are read in one go."""
+ROWS = 4096
+"""Traces that are multiplied at a time: few enough for float32 sums, many enough to add up products seldom."""
+TILE = 1 << 23
+"""Values of a tile: wide enough for the BLAS, and its rows are read in one go."""
 TABLE = 1 << 24
 """Largest number of products, and of hypotheses, that a tile makes."""
+PIECE = 1 << 17
+"""Values whose squares are added up in float32, while they lie in the processor's cache."""
+FEWEST, MOST = 64, 512
+"""Traces of a piece."""
+NEAR = 10.0
+"""Standard deviations from zero up to which samples are not shifted: their squares lose a factor of 100 of 2^24."""
+MANY = 1000
+"""Traces of a first batch from which on shifting is spared: with fewer, what float32 loses does not average out."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,7 @@ class Correlation:
             correlation.update(predict(chunk.inputs), chunk.samples)
         correlation.result().values
 
-    It keeps sums of products (g + 1, t), of samples and their squares (t,) and of hypotheses and theirs (g,), all
+    It keeps sums of products (g, t), of samples and their squares (t,) and of hypotheses and theirs (g,), all
     float64, and never a trace.
 
     Args:
@@ -101,37 +112,34 @@ class Correlation:
 
     def _start(self, hypotheses: NDArray[np.generic], samples: NDArray[np.generic]) -> None:
         g, t = hypotheses.shape[1], samples.shape[1]
-        self._rows = max(16, min(ROWS, TABLE // (g + 1)))
-        self._width = max(1, min(t, TILE // self._rows, TABLE // (g + 1)))
-        tile = self._rows * (self._width + g + 1) + (g + 1) * self._width
+        self._rows = max(16, min(ROWS, TABLE // g))
+        self._width = max(1, min(t, TILE // self._rows, TABLE // g))
+        tile = (self._rows + MOST) * (self._width + g) + g * self._width
         affordable(8 * (g + 2) * t + 4 * tile, self._memory, f"{g} hypotheses x {t} samples")
         self._h0, self._x0 = _shift(hypotheses), _shift(samples)
-        self._products = np.zeros((g + 1, t))
-        self._squares, self._sums_h, self._squares_h = np.zeros(t), np.zeros(g), np.zeros(g)
-        self._guess = np.ones((self._rows, g + 1), np.float32)
-        """The last column stays one: its products are the sums of the samples."""
+        if _near(samples, self._x0):
+            self._x0 = np.zeros(t, np.float32)
+        self._products = np.zeros((g, t))
+        self._h, self._x = np.zeros((2, g)), np.zeros((2, t))
+        """Sums and sums of squares."""
+        self._guess = np.empty((self._rows, g), np.float32)
         self._tile = np.empty((self._rows, self._width), np.float32)
-        self._out = np.empty((g + 1, self._width), np.float32)
+        self._out = np.empty((g, self._width), np.float32)
 
     def _add(self, hypotheses: NDArray[np.generic], samples: NDArray[np.generic]) -> None:
         """Adds one row of tiles."""
-        b, g = hypotheses.shape
-        guess = self._guess[:b]
+        b = len(hypotheses)
         assert self._x0 is not None
         with np.errstate(over="ignore", invalid="ignore"):
-            np.subtract(hypotheses, self._h0, out=guess[:, :g], casting="same_kind")
-            self._sums_h += guess[:, g] @ guess[:, :g]
-            self._squares_h += np.einsum("ij,ij->j", guess[:, :g], guess[:, :g])
+            guess = _shifted(hypotheses, self._h0, self._guess[:b], self._h)
             for _, columns in tiles(b, len(self._x0), b, self._width):
                 width = columns.stop - columns.start
-                tile, out = self._tile[:b, :width], self._out[:, :width]
-                np.subtract(samples[:, columns], self._x0[columns], out=tile, casting="same_kind")
-                self._products[:, columns] += np.matmul(guess.T, tile, out=out)
-                np.multiply(tile, tile, out=tile)
-                self._squares[columns] += guess[:, g] @ tile
-        if not np.isfinite(self._squares_h).all():
+                tile, moments = self._tile[:b, :width], self._x[:, columns]
+                tile = _shifted(samples[:, columns], self._x0[columns], tile, moments)
+                self._products[:, columns] += np.matmul(guess.T, tile, out=self._out[:, :width])
+        if not np.isfinite(self._h).all():
             refuse_infinite(hypotheses, self.traces, "hypotheses")
-        if not np.isfinite(self._squares).all():
+        if not np.isfinite(self._x).all():
             refuse_infinite(samples, self.traces, "samples")
 
     def result(self) -> Correlations:
@@ -143,18 +151,19 @@ class Correlation:
         n = self.traces
         if n < 2:
             raise TraceError("correlation needs traces", found=str(n), expected="two or more")
-        sums = self._products[-1]
-        scale_x = _inverse_root(self._squares - sums * sums / n)
-        scale_h = _inverse_root(self._squares_h - self._sums_h * self._sums_h / n)
-        values = np.empty((len(self._sums_h), len(sums)), np.float32)
-        step = max(1, (1 << 15) // len(sums))
+        (sums_h, squares_h), (sums, squares) = self._h, self._x
+        scale_x = _inverse_root(squares - sums * sums / n)
+        scale_h = _inverse_root(squares_h - sums_h * sums_h / n)
+        values = np.empty(self._products.shape, np.float32)
+        step, level = max(1, (1 << 15) // len(sums)), sums / -n
         for top in range(0, len(values), step):
             rows = slice(top, top + step)
-            part = np.multiply.outer(self._sums_h[rows], sums / -n)
-            part += self._products[:-1][rows]
+            part = np.multiply.outer(sums_h[rows], level)
+            part += self._products[rows]
             part *= scale_h[rows, None]
             part *= scale_x
-            np.clip(part, -1.0, 1.0, out=values[rows], casting="same_kind")
+            values[rows] = part
+            np.clip(values[rows], -1.0, 1.0, out=values[rows])
         return Correlations(values, n, scale_x == 0, scale_h == 0)
 
 
@@ -179,6 +188,36 @@ def _shift(rows: NDArray[np.generic]) -> NDArray[np.floating]:
     """The origin in the type in which subtracting it loses nothing: float32 for what float32 holds exactly."""
     narrow = np.result_type(rows.dtype, np.float32) == np.float32
     return origin(rows).astype(np.float32 if narrow else np.float64)
+
+
+def _near(samples: NDArray[Any], level: NDArray[np.floating]) -> bool:
+    """Whether float32 samples may be multiplied as they are: every column varies and lies near zero for that."""
+    if samples.dtype != np.float32 or len(samples) < MANY:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        head = samples[:HEAD] - level
+        spread = np.sqrt(np.einsum("ij,ij->j", head, head) / len(head))
+        return bool(((np.abs(level) <= NEAR * spread) & (spread > 0)).all())
+
+
+def _shifted(
+    rows: NDArray[Any], level: NDArray[np.floating], out: NDArray[np.float32], moments: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Rows less their level, piece by piece; adds their sums and sums of squares (2, w) to the moments.
+
+    A level of zero leaves float32 as it is. The level is repeated, since subtracting whole blocks takes half as long.
+    """
+    bare = rows.dtype == np.float32 and not level.any()
+    step = FEWEST if bare else min(max(FEWEST, PIECE // len(level)), MOST)
+    ones = np.ones(step, np.float32)
+    block = np.repeat(level[None], 1 if bare else min(step, len(rows)), axis=0)
+    for top in range(0, len(rows), step):
+        piece = rows[top : top + step]
+        if not bare:
+            piece = np.subtract(piece, block[: len(piece)], out=out[top : top + step], casting="same_kind")
+        moments[1] += np.einsum("ij,ij->j", piece, piece)  # first, since it reads new rows faster than the BLAS does
+        moments[0] += ones[: len(piece)] @ piece
+    return rows if bare else out
 
 
 def _inverse_root(sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,13 +1,13 @@
 """`tinymlsec.toml`: findings that a project accepts, and severities that it sees otherwise.
 
-    [[suppress]]
-    rule = "PROV-*"                  # an id, or a pattern
-    path = "models/demo/*.tflite"    # a pattern; * also matches /
-    reason = "public demonstration models"
-    expires = 2027-01-31             # optional; after that day the findings count again
+[[suppress]]
+rule = "PROV-*"                  # an id, or a pattern
+path = "models/demo/*.tflite"    # a pattern; * also matches /
+reason = "public demonstration models"
+expires = 2027-01-31             # optional; after that day the findings count again
 
-    [severity]
-    WEIGHT-02 = "low"
+[severity]
+WEIGHT-02 = "low"
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinymlsec.attacks.extraction._strings import MAX_HITS, search_text
+from tinymlsec.target.tflite.strings import MAX_HITS, search_text
 
 
 def kinds(text: bytes) -> list[tuple[str, str]]:

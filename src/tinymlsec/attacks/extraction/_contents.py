@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinymlsec._lazy import np
-from tinymlsec.attacks.extraction._strings import Hit, search_text
 from tinymlsec.errors import ModelFileError
 from tinymlsec.records import Confidence, Finding, Location, Severity
+from tinymlsec.target.tflite.strings import Hit, search_text
+from tinymlsec.target.tflite.telltales import (
+    Labels,
+    Told,
+    authorship,
+    constant_thresholds,
+    label_list,
+    telling_names,
+    tool_marks,
+)
 
 if TYPE_CHECKING:
     from tinymlsec.target.tflite.graph import Model, Tensor
 
 WEIGHT_TYPES = ("float32", "float16", "float64", "bfloat16", "int4", "int8", "uint8")
-CONVERTER_MARKS = ("MLIR Converted.", "TOCO Converted.", "")
-"""Descriptions that converters write by themselves."""
-COMPARISONS = ("GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL")
-
-_TELLING = re.compile(r"[A-Za-z]{4}")
-_MACHINE_MADE = re.compile(r"(?:tensor|input|output|buffer)[_-]?\d*")
 _ENCRYPT = "store the model encrypted with a key of the device, or compile it into code, where its secrecy matters"
 _STRIP = "strip names and metadata before the file is deployed; no runtime on a microcontroller needs them"
 
@@ -51,20 +53,29 @@ def contents_of(model: Model, data: bytes) -> Contents:
 
     parameters, recovered, first = _weights(model)
     metadata = metadata_facts(model)
-    labels = _labels(model, data)
+    labels = label_list(model, data, _end(data))
     findings = [
         *_graph(model),
         *_weight_finding(parameters, recovered, first),
-        *_names(model, data),
+        *_names(telling_names(model, data)),
         *_label_finding(labels),
-        *_tool(model, data, metadata),
-        *_authorship(model, data, metadata),
+        *_tool(tool_marks(model, data, metadata)),
+        *_authorship(authorship(model, data, metadata)),
         *_comparisons(model),
         *(_text_finding(hit) for hit in search_text(data)),
     ]
     operators = Counter(op.label for graph in model.subgraphs for op in graph.operators)
-    facts = {"operators": dict(operators.most_common(64)), "labels": labels[1][:64] if labels else []}
+    facts = {"operators": dict(operators.most_common(64)), "labels": list(labels.lines[:64]) if labels else []}
     return Contents(tuple(findings), parameters, recovered, facts)
+
+
+def _end(data: bytes) -> int | None:
+    from tinymlsec.target.tflite.layout import used_bytes
+
+    try:
+        return used_bytes(data)
+    except ModelFileError:
+        return None
 
 
 def weight_tensors(model: Model) -> Iterator[Tensor]:
@@ -125,120 +136,46 @@ def _weight_finding(parameters: int, recovered: int, offset: int | None) -> Iter
         )
 
 
-def _names(model: Model, data: bytes) -> Iterator[Finding]:
-    names = [tensor.name for graph in model.subgraphs for tensor in graph.tensors]
-    names += [name for signature in model.signatures for name, _ in (*signature.inputs, *signature.outputs)]
-    telling = [n for n in dict.fromkeys(names) if _TELLING.search(n) and not _MACHINE_MADE.fullmatch(n)]
-    if telling:
-        shown = ", ".join(name[:60] for name in telling[:3])
-        yield _finding(
-            "NAMES",
-            "tensor names tell how the model was made",
-            f"{len(telling)} names of layers and tensors, such as: {shown}.",
-            Severity.LOW,
-            _offset(data, telling[0]),
-            fix=_STRIP,
-        )
+def _names(told: Told | None) -> Iterator[Finding]:
+    if told:
+        title = "tensor names tell how the model was made"
+        yield _finding("NAMES", title, told.text, Severity.LOW, told.offset, fix=_STRIP)
 
 
-def _labels(model: Model, data: bytes) -> tuple[int | None, list[str]] | None:
-    """(file offset, labels) of the first list of labels: a metadata text of several lines, or an appended archive."""
-    from tinymlsec.target.tflite.embedded import archive_facts
-    from tinymlsec.target.tflite.layout import used_bytes
-
-    for entry in model.metadata:
-        buffer = model.buffers[entry.buffer]
-        lines = bytes(buffer.data[:65_536]).rstrip(b"\0").decode("utf-8", "replace").split("\n")
-        kept = [line.strip() for line in lines if line.strip()]
-        if len(kept) > 1 and all(line.isprintable() and "�" not in line and len(line) <= 80 for line in kept):
-            return buffer.offset, kept
-    try:
-        end = used_bytes(data)
-    except ModelFileError:
-        return None
-    for member in archive_facts(data[end:]) if len(data) > end else ():
-        if member.get("lines"):
-            return end, list(member["lines"])
-    return None
-
-
-def _label_finding(labels: tuple[int | None, list[str]] | None) -> Iterator[Finding]:
+def _label_finding(labels: Labels | None) -> Iterator[Finding]:
     if labels:
-        offset, lines = labels
+        lines = labels.lines
         yield _finding(
             "LABELS",
             "the classes are named in the file",
             f"{len(lines)} labels, such as: {', '.join(line[:40] for line in lines[:5])}.",
             Severity.LOW,
-            offset,
+            labels.offset,
             fix="keep labels on the side that shows them to people; the device needs class numbers only",
         )
 
 
-def _tool(model: Model, data: bytes, metadata: list[dict[str, Any]]) -> Iterator[Finding]:
-    said = [model.description] if model.description in CONVERTER_MARKS[:2] else []
-    offset = _offset(data, model.description) if said else None
-    for entry in metadata:
-        if entry["name"] in ("CONVERSION_METADATA", "min_runtime_version") and entry["content"]:
-            said.append(f"{entry['name']}: {_flat(entry['content'])}")
-            offset = entry["offset"] if offset is None else offset
-    if said:
-        yield _finding(
-            "TOOL",
-            "the training and conversion tools are named",
-            f"{'; '.join(said)}."[:600],
-            Severity.LOW,
-            offset,
-            fix=_STRIP,
-        )
+def _tool(told: Told | None) -> Iterator[Finding]:
+    if told:
+        title = "the training and conversion tools are named"
+        yield _finding("TOOL", title, told.text, Severity.LOW, told.offset, fix=_STRIP)
 
 
-def _authorship(model: Model, data: bytes, metadata: list[dict[str, Any]]) -> Iterator[Finding]:
-    said = [] if model.description in CONVERTER_MARKS else [f"description: {model.description[:200]}"]
-    offset = _offset(data, model.description) if said else None
-    for entry in metadata:
-        content = entry["content"]
-        if isinstance(content, dict) and "tensorflow_version" not in content:
-            kept = {k: content[k] for k in ("name", "description", "author", "version", "license") if content.get(k)}
-            if kept:
-                said.append(_flat(kept))
-                offset = entry["offset"] if offset is None else offset
-    if said:
-        yield _finding(
-            "DESCRIPTION",
-            "the file describes itself",
-            f"{'; '.join(said)}"[:600],
-            Severity.LOW,
-            offset,
-            fix=_STRIP,
-        )
+def _authorship(told: Told | None) -> Iterator[Finding]:
+    if told:
+        yield _finding("DESCRIPTION", "the file describes itself", told.text, Severity.LOW, told.offset, fix=_STRIP)
 
 
 def _comparisons(model: Model) -> Iterator[Finding]:
-    from tinymlsec.target.tflite.constant import constant
-
-    for graph in model.subgraphs:
-        for op in graph.operators:
-            if op.name not in COMPARISONS:
-                continue
-            for tensor in (graph.tensors[t] for t in op.inputs if t >= 0):
-                values = _or_none(constant, model, tensor)
-                if values is not None and values.size == 1:
-                    yield _finding(
-                        "THRESHOLD",
-                        "a decision threshold is in the clear",
-                        f"operator {op.index} ({op.name}) compares with the constant {values.reshape(-1)[0]}.",
-                        Severity.LOW,
-                        model.buffers[tensor.buffer].offset,
-                        fix="keep thresholds where they can be changed and protected, or accept that they are known",
-                    )
-
-
-def _or_none(read: Any, model: Model, tensor: Tensor) -> Any:
-    try:
-        return read(model, tensor)
-    except ModelFileError:
-        return None
+    for _, told in constant_thresholds(model):
+        yield _finding(
+            "THRESHOLD",
+            "a decision threshold is in the clear",
+            told.text,
+            Severity.LOW,
+            told.offset,
+            fix="keep thresholds where they can be changed and protected, or accept that they are known",
+        )
 
 
 _TEXT = {
@@ -253,17 +190,6 @@ def _text_finding(hit: Hit) -> Finding:
     name, title, severity, cwe = _TEXT[hit.kind]
     fix = "revoke the credential, and remove it from the file" if hit.kind == "secret" else _STRIP
     return _finding(name, title, f"Text in the file: {hit.text}", severity, hit.offset, fix=fix, cwe=cwe)
-
-
-def _flat(content: Any) -> str:
-    pairs = content.items() if isinstance(content, dict) else [("value", content)]
-    return ", ".join(f"{key} {value}" if key != "value" else str(value) for key, value in pairs)[:400]
-
-
-def _offset(data: bytes, text: str) -> int | None:
-    """Where a text lies in the file."""
-    place = data.find(text.encode("utf-8", "replace"))
-    return place if place >= 0 else None
 
 
 def _finding(

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from tinymlsec.attacks.extraction._clone import Clone, clone
 from tinymlsec.attacks.extraction._contents import Contents, contents_of
-from tinymlsec.attacks.extraction._strings import search_text
 from tinymlsec.capabilities import Capability
 from tinymlsec.errors import ModelFileError, TinymlsecError
 from tinymlsec.evidence import Observation
@@ -25,6 +24,7 @@ from tinymlsec.records import (
     VerdictKind,
 )
 from tinymlsec.registry import AttackConfig, EffortLevel, Position, attack
+from tinymlsec.target.tflite.strings import search_text
 
 if TYPE_CHECKING:
     from numpy.random import Generator

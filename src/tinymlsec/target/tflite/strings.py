@@ -1,13 +1,20 @@
 """Text in a model file that tells more than the model needs: paths, addresses, credentials, thresholds.
 
 Every pattern is bounded, so the search takes time in proportion to the file, and long enough that random weights do
-not match by chance.
+not match by chance. All of them match printable characters only, so the search goes over runs of these.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tinymlsec._lazy import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_SEARCHED = 64 << 20
 """Bytes of the file that are searched."""
@@ -15,6 +22,8 @@ MAX_HITS = 20
 """Distinct hits kept of one kind."""
 SHOWN = 160
 """Characters of a hit that are kept."""
+SHORTEST = 6
+"""Characters of the shortest text that a pattern matches, such as ``/tmp/a``."""
 
 _PLACES = (
     rb"home|Users|root|mnt|media|opt|srv|tmp|var|content|workspaces?|builds?|work|private|Volumes|usr|kaggle|gdrive|"
@@ -49,17 +58,39 @@ class Hit:
     text: str
 
 
-def search_text(data: bytes) -> tuple[Hit, ...]:
+def printable_runs(data: bytes | memoryview, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(starts, ends) of all runs of printable ASCII characters.
+
+    Args:
+        data: any bytes.
+        least: length of the shortest run that counts.
+    """
+    raw = np.frombuffer(data, np.uint8)
+    flags = np.zeros(raw.size + 2, np.int8)
+    flags[1:-1] = (raw - np.uint8(0x20)) < 0x5F  # unsigned: what is below a blank wraps around
+    edges = np.flatnonzero(flags[1:] != flags[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    long_enough = ends - starts >= least
+    return starts[long_enough], ends[long_enough]
+
+
+def search_text(data: bytes | memoryview) -> tuple[Hit, ...]:
     """All telling text in a file, each text once, by kind and offset; at most MAX_HITS of a kind.
 
     Credentials are shortened to their first four characters: a report must not spread them.
     """
+    view = memoryview(data)[:MAX_SEARCHED]
+    starts, ends = printable_runs(view, SHORTEST)
+    places = np.concatenate([[0], np.cumsum(ends - starts + 1)]).tolist()
+    text = b"\0".join([bytes(view[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)])
     hits: list[Hit] = []
     for kind, pattern in PATTERNS.items():
         found: dict[str, Hit] = {}
-        for match in pattern.finditer(data, 0, MAX_SEARCHED):
-            text = match.group().decode("ascii", "replace")[:SHOWN]
-            found.setdefault(text, Hit(kind, match.start(), shortened(text) if kind == "secret" else text))
+        for match in pattern.finditer(text):
+            run = bisect_right(places, match.start()) - 1
+            words = match.group().decode("ascii", "replace")[:SHOWN]
+            offset = int(starts[run]) + match.start() - places[run]
+            found.setdefault(words, Hit(kind, offset, shortened(words) if kind == "secret" else words))
             if len(found) == MAX_HITS:
                 break
         hits += found.values()

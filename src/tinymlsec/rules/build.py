@@ -34,7 +34,7 @@ _PATH = re.compile(
 
 @rule(
     "BUILD-01", "A component with a known vulnerability", subject=Subject.IMAGE, severity=Severity.HIGH,
-    confidence=Confidence.MEDIUM, cwe="CWE-1395 CWE-1104", threats="S14 S1", cve=" ".join(every_cve()),
+    confidence=Confidence.MEDIUM, cwe="CWE-1395 CWE-1104", threats="S14", cve=" ".join(every_cve()),
     fix="update the component, and follow its advisories; if the condition does not hold, record why",
     source="the advisory or CVE record that each row of rules/data/components.toml names",
 )  # fmt: skip
@@ -57,7 +57,7 @@ def known_flaw(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "BUILD-02", "A command line is left in", subject=Subject.IMAGE, severity=Severity.MEDIUM,
-    confidence=Confidence.MEDIUM, cwe="CWE-489 CWE-1191", threats="H9 S7",
+    confidence=Confidence.MEDIUM, cwe="CWE-489 CWE-1191", threats="H9",
     fix="build releases without the shell, or let it ask for a credential of this one device first",
     source="OWASP IoT Top 10, I10, 2018",
 )  # fmt: skip
@@ -77,7 +77,7 @@ def command_line(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "BUILD-03", "Paths of the build machine", subject=Subject.IMAGE, severity=Severity.LOW,
-    confidence=Confidence.HIGH, cwe="CWE-497 CWE-200", threats="M5 S7",
+    confidence=Confidence.HIGH, cwe="CWE-497 CWE-200", threats="M5",
     fix="build with -ffile-prefix-map (or -fmacro-prefix-map), and without assertions that name files",
     source="CWE-497, MITRE",
 )  # fmt: skip
@@ -100,7 +100,7 @@ def build_paths(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "BUILD-04", "Words of a test mode", subject=Subject.IMAGE, severity=Severity.LOW,
-    confidence=Confidence.LOW, cwe="CWE-489 CWE-912", threats="H9 S7",
+    confidence=Confidence.LOW, cwe="CWE-489 CWE-912", threats="H9",
     fix="leave test code out of releases, or lock it with a credential of this one device", source="CWE-489, MITRE",
 )  # fmt: skip
 def test_mode(file: ImageFile) -> Iterator[Hit]:

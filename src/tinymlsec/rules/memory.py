@@ -104,7 +104,7 @@ def stack_into_data(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "MEM-04", "The memory protection unit is never enabled", subject=Subject.IMAGE, severity=Severity.MEDIUM,
-    confidence=Confidence.MEDIUM, cwe="CWE-653 CWE-1189", threats="S13 S1 S2",
+    confidence=Confidence.MEDIUM, cwe="CWE-653 CWE-1189", threats="S13 S2",
     fix="set up regions (no execution from RAM, no writing of code, keys and model apart) and set MPU_CTRL.ENABLE",
     source="Armv7-M Architecture Reference Manual (DDI 0403), B3.5; Zhou et al., Good Motive but Bad Design, "
     "Pervasive Misuse of MPU, arXiv 1908.03638",
@@ -183,7 +183,7 @@ def vectors_in_ram(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "MEM-08", "Semihosting calls are left in", subject=Subject.IMAGE, severity=Severity.MEDIUM,
-    confidence=Confidence.MEDIUM, cwe="CWE-489", threats="H9 S7",
+    confidence=Confidence.MEDIUM, cwe="CWE-489", threats="H9",
     fix="link without semihosting (--specs=nosys.specs, no rdimon), and compile debug output out of releases",
     source="Arm, Semihosting for AArch32 and AArch64, release 2020Q2",
 )  # fmt: skip

@@ -69,7 +69,7 @@ def _armored(run: Stored) -> Iterator[tuple[int, bytes]]:
 
 @rule(
     "SECRET-01", "A private key in the image", subject=Subject.IMAGE, severity=Severity.CRITICAL,
-    confidence=Confidence.HIGH, cwe="CWE-321 CWE-798 CWE-312", threats="S12 H9", fix=_RENEW,
+    confidence=Confidence.HIGH, cwe="CWE-321 CWE-798 CWE-312", threats="S12", fix=_RENEW,
     source="CWE-321, MITRE; Costin et al., A Large-Scale Analysis of the Security of Embedded Firmwares, "
     "USENIX Security 2014",
 )  # fmt: skip
@@ -111,7 +111,7 @@ def published_key(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "SECRET-03", "A token of a service in the image", subject=Subject.IMAGE, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-798 CWE-312", threats="S12 H9", fix=_STORE,
+    confidence=Confidence.HIGH, cwe="CWE-798 CWE-312", threats="S12", fix=_STORE,
     source="CWE-798, MITRE; forms of tokens as the services document them",
 )  # fmt: skip
 def service_token(file: ImageFile) -> Iterator[Hit]:
@@ -126,7 +126,7 @@ def service_token(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "SECRET-04", "A password in the image", subject=Subject.IMAGE, severity=Severity.HIGH,
-    confidence=Confidence.MEDIUM, cwe="CWE-259 CWE-798", threats="S12 H9", fix=_STORE,
+    confidence=Confidence.MEDIUM, cwe="CWE-259 CWE-798", threats="S12", fix=_STORE,
     source="CWE-259, MITRE; OWASP IoT Top 10, I1, 2018",
 )  # fmt: skip
 def password(file: ImageFile) -> Iterator[Hit]:
@@ -141,7 +141,7 @@ def password(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "SECRET-05", "Wi-Fi credentials in the image", subject=Subject.IMAGE, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-798 CWE-312", threats="S12 H9",
+    confidence=Confidence.HIGH, cwe="CWE-798 CWE-312", threats="S12",
     fix="leave the storage partition out of the image, and let the user provision the network on each device",
     source="ESP-IDF Programming Guide, Non-Volatile Storage Library, structure of entries",
 )  # fmt: skip
@@ -157,7 +157,7 @@ def wifi(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "SECRET-06", "A named key constant in the image", subject=Subject.IMAGE, severity=Severity.HIGH,
-    confidence=Confidence.MEDIUM, cwe="CWE-321 CWE-798", threats="S12 H9", fix=_RENEW,
+    confidence=Confidence.MEDIUM, cwe="CWE-321 CWE-798", threats="S12", fix=_RENEW,
     source="CWE-321, MITRE",
 )  # fmt: skip
 def named_key(file: ImageFile) -> Iterator[Hit]:

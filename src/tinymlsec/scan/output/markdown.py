@@ -15,6 +15,7 @@ from tinymlsec.scan.output.rows import (
     coverage_words,
     gaps,
     inside_words,
+    level_word,
     place_words,
 )
 from tinymlsec.scan.records import ScanReport
@@ -68,7 +69,8 @@ def _row(row: Row) -> str:
     parts = [code(place, 120)] if place else []
     parts += [code(inside_words(row.inside), 80)] if row.inside else []
     what = f"**{escape(finding.title, 120)}**<br>{escape(finding.message, 400)}<br>Fix: {escape(finding.fix, 300)}"
-    return f"| {finding.severity.value} | {finding.id} | {code(row.file.path, 120)} | {'<br>'.join(parts)} | {what} |"
+    cells = (level_word(finding.severity), finding.id, code(row.file.path, 120), "<br>".join(parts), what)
+    return f"| {' | '.join(cells)} |"
 
 
 def _accepted(report: ScanReport) -> Iterator[str]:

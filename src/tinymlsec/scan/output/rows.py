@@ -69,17 +69,19 @@ def inside_words(part: Contained) -> str:
     return f"{part.kind.value} at 0x{part.offset:x}{hidden}"
 
 
+def level_word(level: Severity) -> str:
+    """The severity for people: what has none is a note."""
+    return "note" if level is Severity.NONE else level.value
+
+
 def counted_words(rows: Iterable[Row]) -> str:
     """Such as ``2 critical, 1 medium; 1 suppressed``; empty without findings."""
     rows = list(rows)
     levels = Counter(row.finding.severity for row in rows if row.state is State.COUNTS)
     states = Counter(row.state for row in rows)
-    parts = [f"{levels[level]} {level.value}" for level in reversed(Severity) if levels[level]]
+    parts = [f"{levels[level]} {level_word(level)}" for level in reversed(Severity) if levels[level]]
     words = ", ".join(parts)
-    others = [
-        (State.KNOWN, "in the baseline"),
-        (State.SUPPRESSED, "suppressed"),
-    ]
+    others = [(State.KNOWN, "in the baseline"), (State.SUPPRESSED, "suppressed")]
     more = ", ".join(f"{states[state]} {text}" for state, text in others if states[state])
     return "; ".join(part for part in (words, more) if part)
 

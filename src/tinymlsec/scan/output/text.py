@@ -14,6 +14,7 @@ from tinymlsec.scan.output.rows import (
     coverage_words,
     gaps,
     inside_words,
+    level_word,
     place_words,
     rows_of,
 )
@@ -50,23 +51,29 @@ def _file(file: FileReport) -> Iterator[str]:
         yield f"  NOT SCANNED  {clean(file.error, 600)}"
     for part in file.contained:
         yield f"  contains     {inside_words(part)}, {part.size:,} bytes, sha256 {part.sha256[:16]}"
+    previous = ""
     for row in rows_of(file):
-        yield from _row(row)
+        yield from _row(row, previous)
+        previous = row.finding.fix
 
 
-def _row(row: Row) -> Iterator[str]:
+def _row(row: Row, previous: str) -> Iterator[str]:
+    """One finding; what to do about it only where the finding before did not say the same."""
     finding = row.finding
     place = place_words(finding.location)
     where = f" [{clean(place, 200)}]" if place else ""
     inside = f" in {inside_words(row.inside)}" if row.inside else ""
     state = {State.COUNTS: "", State.KNOWN: " (in the baseline)", State.SUPPRESSED: " (suppressed)"}[row.state]
-    yield f"  {finding.severity.value.upper():<9}{finding.id:<11} {clean(finding.title, 200)}{where}{inside}{state}"
+    level = level_word(finding.severity).upper()
+    yield f"  {level:<9}{finding.id:<11} {clean(finding.title, 200)}{where}{inside}{state}"
     if row.state is State.SUPPRESSED:
         yield f"           accepted: {clean(row.note, 600)}"
         return
     yield f"           {clean(finding.message, 1000)}"
-    cves = f" ({', '.join(finding.cve[:8])})" if finding.cve else ""
-    yield f"           fix: {clean(finding.fix, 600)}{cves}"
+    if finding.cve:
+        yield f"           {', '.join(finding.cve[:8])}"
+    if finding.fix != previous:
+        yield f"           fix: {clean(finding.fix, 600)}"
 
 
 def _gaps(report: ScanReport) -> Iterator[str]:

@@ -6,8 +6,9 @@
 10,000 traces of 2,000 samples, 256 hypotheses, the same data for all, one thread each. Contestants take turns, round
 by round, so that a busy machine is busy for all; medians of the rounds after one that is not counted, wall-clock and
 processor time, and of each round the ratio to the contestant of the bar. Every contestant must find the guess that
-leaks. *BLAS product alone* is `guesses.T @ samples` in float32 by NumPy on the same arrays; unset what chooses its kernel
-(OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE, NVPL_BLAS_DEBUG_CPU_TYPE). `--traces-of kws` and `--million` (a million simulated traces, written and correlated) need ../shared/data.
+leaks. *BLAS product alone* is `guesses.T @ samples` in float32 by NumPy on the same arrays. Unset what chooses a BLAS's
+kernel (OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE, NVPL_BLAS_DEBUG_CPU_TYPE). `--traces-of kws` and `--million` (a million
+simulated traces, written and correlated) need ../shared/data.
 """
 
 from __future__ import annotations

@@ -136,3 +136,17 @@ def trusting(file: ModelFile) -> Iterator[Hit]:
         message = f"{site.title} takes {what} from tensor {tensor.index}, which is computed."
         location: Location = site.where().model_copy(update={"tensor": tensor.index})
         yield relative(file, message, location, rule="RUN-06", op=site.op.name, cve=cve, effect=effect)
+
+
+@rule(
+    "RUN-07", "The runtime crashes or hangs over this file", subject=Subject.MODEL, severity=Severity.HIGH,
+    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-248", threats="S1 S13",
+    fix="do not deploy this file; the other findings say what may be the reason",
+    source="seen: the file was run on the runtime in a worker process (scan --confirm)",
+)  # fmt: skip
+def seen(file: ModelFile) -> Iterator[Hit]:
+    """The real runtime, in a process of its own, was ended by a signal or came to no end.
+
+    Only `scan --confirm` runs files; a scan without it never has this finding, and `tinymlsec.scan.confirm` makes it.
+    """
+    yield from ()

@@ -56,7 +56,7 @@ def collect(paths: Sequence[Path], *, limit: int = MAX_FILES) -> Collected:
         if stat.S_ISDIR(status.st_mode):
             _walk(path, _base(path), found, limit)
         elif stat.S_ISREG(status.st_mode):
-            found.files.append(Found(path, _shown(path), status.st_size, given=True))
+            found.files.append(Found(path, shown_path(path), status.st_size, given=True))
         else:
             raise InputError("this is neither a file nor a folder", found=str(path), expected="a file or a folder")
         _check_count(found, limit)
@@ -72,7 +72,7 @@ def _status(path: Path) -> os.stat_result:
         raise InputError(f"{path} cannot be read", found=reason, next_step="check the path") from None
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """The path below the working folder, else the name alone: reports must not depend on where a project lies."""
     whole = _absolute(path)
     return whole.relative_to(Path.cwd()).as_posix() if whole.is_relative_to(Path.cwd()) else whole.name
@@ -84,7 +84,7 @@ def _absolute(path: Path) -> Path:
 
 
 def _base(folder: Path) -> str:
-    shown = _shown(folder)
+    shown = shown_path(folder)
     return "" if shown == "." else shown
 
 

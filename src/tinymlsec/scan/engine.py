@@ -47,13 +47,28 @@ def scan(
     settings, begin = settings or ScanSettings(), time.perf_counter()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     found = collect(paths)
-    scanner = Scanner(settings, _cache(settings) if use_cache else None)
+    scanner = _checked(settings)
+    scanner.cache = _cache(settings) if use_cache else None
     device = scanner.device
-    scanner.runtime, scanner.linked  # noqa: B018 - wrong names are told before any work begins
     reports = _run(found.files, scanner, settings, jobs or processors(), progress)
+    if device is not None or settings.deployment is not None:
+        from tinymlsec.scan.product_report import product_report
+
+        reports.append(product_report(settings, device, reports))
     reports += [FileReport(path=p, kind=FileKind.OTHER, size=0, skipped=(why,)) for p, why in found.skipped]
     reports += [FileReport(path=p, kind=FileKind.OTHER, size=0, error=why) for p, why in found.failed]
     return _closed(reports, settings, device.id if device else None, started, begin)
+
+
+def _checked(settings: ScanSettings) -> Scanner:
+    """A scanner whose settings name what exists: wrong names are told before any work begins."""
+    from tinymlsec.target.deployment import load_deployment
+
+    scanner = Scanner(settings)
+    scanner.device, scanner.runtime, scanner.linked  # noqa: B018 - worked out now, so that errors come now
+    if settings.deployment is not None:
+        load_deployment(settings.deployment)
+    return scanner
 
 
 def processors() -> int:
@@ -76,7 +91,9 @@ def _run(
     if min(jobs, len(files)) > 1 and work > _START_SECONDS:
         from tinymlsec.scan.pool import scan_in_processes
 
-        return scan_in_processes(files, settings, scanner.common, min(jobs, len(files)), progress)
+        return scan_in_processes(
+            files, settings, scanner.cache.common if scanner.cache else None, min(jobs, len(files)), progress
+        )
     reports = []
     for number, item in enumerate(files):
         progress(number, len(files), item.shown)

@@ -32,12 +32,7 @@ class Scanner:
     """
 
     def __init__(self, settings: ScanSettings, cache: ScanCache | None = None) -> None:
-        self._settings, self._cache = settings, cache
-
-    @property
-    def common(self) -> str | None:
-        """First part of the cache's keys."""
-        return self._cache.common if self._cache else None
+        self._settings, self.cache = settings, cache
 
     @cached_property
     def device(self) -> Device | None:
@@ -55,8 +50,13 @@ class Scanner:
 
     @cached_property
     def linked(self) -> frozenset[str] | None:
-        """Operators of the firmware's resolver; None without firmware."""
-        return None
+        """Operators of the firmware's resolver; None without firmware. Custom ones have no symbols that tell, so those
+        of the runtime count as linked."""
+        if self._settings.firmware is None:
+            return None
+        from tinymlsec.scan.linked import linked_in_file
+
+        return linked_in_file(self._settings.firmware) | frozenset(self.runtime.custom)
 
     def scan(self, found: Found) -> FileReport:
         """The report of one file. Whatever happens, it is a report: an error of one file never ends a scan."""
@@ -80,7 +80,7 @@ class Scanner:
         if reason:
             return FileReport(path=found.shown, kind=kind, size=found.size, skipped=(reason,))
         digest = hashlib.sha256(data).hexdigest()
-        cache = None if self._settings.confirm else self._cache  # what a runtime did is seen anew each time
+        cache = None if self._settings.confirm else self.cache  # what a runtime did is seen anew each time
         key = cache.key(digest, f"{found.path.name} {kind.value}") if cache else ""
         if cache and (kept := cache.read(key, digest)):
             return kept.model_copy(update={"path": found.shown})
@@ -100,13 +100,26 @@ class Scanner:
         result = scan_model(file)
         # A file that the reader refuses, and no rule has a word for, is no file without findings.
         error = str(file.damage) if file.damage is not None and not result.findings else None
-        return FileReport(
+        report = FileReport(
             path=found.shown, kind=kind, sha256=digest, size=len(data), findings=result.findings,
             skipped=(*result.incomplete, *result.failures), error=error,
         )  # fmt: skip
+        return _confirmed(report, data) if self._settings.confirm else report
 
     def _image(self, found: Found, kind: FileKind, data: bytes, digest: str) -> FileReport:
         raise NotImplementedError
+
+
+def _confirmed(report: FileReport, data: bytes) -> FileReport:
+    """With what the real runtime did with the file."""
+    from tinymlsec.scan.confirm import Outcome, apply_confirmations, confirm_file
+
+    seen = confirm_file(data)
+    missed = tuple(f"not confirmed: {each.words}" for each in seen if each.outcome is Outcome.NOT_RUN)
+    facts = {**report.facts, "confirmed": [each.model_dump(mode="json") for each in seen]}
+    return report.model_copy(update={
+        "findings": apply_confirmations(report.findings, seen), "facts": facts, "skipped": (*report.skipped, *missed),
+    })  # fmt: skip
 
 
 def _failed(found: Found, reason: str) -> FileReport:

@@ -10,8 +10,10 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+from tinymlsec.rules._image_places import Text
 
 MAX_OF_A_KIND = 8
 """Places of one kind that are reported."""
@@ -25,7 +27,7 @@ class Credential(NamedTuple):
     """One that was found."""
 
     kind: str
-    offset: int
+    address: int
     shown: str
     """The first characters and the length."""
 
@@ -109,14 +111,15 @@ PASSWORD_HASH = Pattern(
 """As Unix systems store them (crypt)."""
 
 
-def search(pattern: Pattern, data: bytes) -> Iterator[Credential]:
-    """Places of one kind, each text once, at most `MAX_OF_A_KIND`."""
+def search(pattern: Pattern, texts: Iterable[Text]) -> Iterator[Credential]:
+    """Places of one kind, each secret once, at most `MAX_OF_A_KIND`."""
     seen: set[bytes] = set()
-    for match in pattern.regex.finditer(data):
-        secret = match.group(1)
-        if secret in seen or not pattern.check(secret):
-            continue
-        seen.add(secret)
-        yield Credential(pattern.kind, match.start(), masked(secret))
-        if len(seen) == MAX_OF_A_KIND:
-            return
+    for text in texts:
+        for match in pattern.regex.finditer(text.text):
+            secret = match.group(1)
+            if secret in seen or not pattern.check(secret):
+                continue
+            seen.add(secret)
+            yield Credential(pattern.kind, text.address + match.start(), masked(secret))
+            if len(seen) == MAX_OF_A_KIND:
+                return

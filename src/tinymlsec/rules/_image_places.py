@@ -10,12 +10,13 @@ from tinymlsec.records import Location
 
 if TYPE_CHECKING:
     from tinymlsec.rules.subjects import ImageFile
+    from tinymlsec.target.firmware.image import FirmwareImage
 
 SHORTEST_TEXT = 6
 """Printable characters that count as text."""
 MAX_TEXTS = 200_000
 """Texts of one image that are looked at."""
-_TEXT = re.compile(rb"[\x20-\x7e\t]{%d,512}" % SHORTEST_TEXT)
+_TEXT = re.compile(rb"[\x20-\x7e\t\r\n]{%d,4096}" % SHORTEST_TEXT)
 
 
 class Stored(NamedTuple):
@@ -37,15 +38,15 @@ def stored(file: ImageFile) -> tuple[Stored, ...]:
     return tuple(Stored(address, data) for address, data in file.image.stored())
 
 
-def texts(file: ImageFile) -> Iterator[Text]:
-    """Texts of the stored bytes, by address; at most `MAX_TEXTS`."""
+def texts_of(image: FirmwareImage) -> Iterator[Text]:
+    """Texts of the stored bytes, by address; at most `MAX_TEXTS`. `ImageFile.texts` keeps them."""
     left = MAX_TEXTS
-    for run in stored(file):
-        for match in _TEXT.finditer(run.data):
+    for address, data in image.stored():
+        for match in _TEXT.finditer(data):
             if not left:
                 return
             left -= 1
-            yield Text(run.address + match.start(), match.group())
+            yield Text(address + match.start(), match.group())
 
 
 def at_address(file: ImageFile, address: int, symbol: str | None = None) -> Location:

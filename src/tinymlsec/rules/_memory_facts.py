@@ -211,15 +211,19 @@ class _Look:
         return vectors.initial_sp if vectors is not None and vectors.plausible else None
 
     def _below(self, sp: int | None) -> int | None:
-        """Highest end of variables under the stack, in the same 1 MiB."""
+        """Highest end of variables under the stack, in the same 1 MiB; what holds the stack itself is none."""
         if sp is None:
             return None
-        ends = [
-            s.virtual_end
-            for s in self.image.segments
-            if _in_ram(s) and s.virtual_end <= sp and sp - s.virtual_end < 1 << 20
-        ]
-        return max(ends, default=None)
+        used = self._variables()
+        low = min((start for start, end in used if start < sp <= end), default=sp)
+        return max((end for start, end in used if start < end <= low and sp - end < 1 << 20), default=None)
+
+    def _variables(self) -> list[tuple[int, int]]:
+        """[start, end) of what the file puts into RAM, by section where it has any."""
+        segments = [(s.virtual_address, s.virtual_end) for s in self.image.segments if _in_ram(s)]
+        sections = [(s.address, s.address + s.size) for s in self.image.sections if "a" in s.flags and s.size]
+        inside = [(a, b) for a, b in sections if any(start <= a and b <= end for start, end in segments)]
+        return inside or segments
 
     def _writable_code(self) -> Iterator[tuple[int, int]]:
         for s in self.image.segments:

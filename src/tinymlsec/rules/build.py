@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules._components import every_cve
-from tinymlsec.rules._image_places import at_address, stored, texts
+from tinymlsec.rules._image_places import at_address, stored
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ImageFile
 
@@ -87,7 +87,7 @@ def build_paths(file: ImageFile) -> Iterator[Hit]:
     Only stored bytes count; debug information of an ELF file does not reach the device.
     """
     found: dict[bytes, int] = {}
-    for text in texts(file):
+    for text in file.texts:
         for match in _PATH.finditer(text.text):
             found.setdefault(match.group(), text.address + match.start())
     if found:
@@ -108,7 +108,7 @@ def test_mode(file: ImageFile) -> Iterator[Hit]:
 
     Only a hint: look at what reaches them.
     """
-    for text in texts(file):
+    for text in file.texts:
         match = _TEST_MODE.search(text.text)
         if match is not None:
             shown = text.text[max(match.start() - 20, 0) : match.end() + 20].decode("ascii", "replace").strip()

@@ -195,9 +195,8 @@ def expired(file: ImageFile) -> Iterator[Hit]:
 
 
 def _credential(file: ImageFile, pattern: credentials.Pattern) -> Iterator[Hit]:
-    for run in stored(file):
-        for found in credentials.search(pattern, run.data):
-            yield Hit(f"{found.kind}: {found.shown}.", at_address(file, run.address + found.offset))
+    for found in credentials.search(pattern, file.texts):
+        yield Hit(f"{found.kind}: {found.shown}.", at_address(file, found.address))
 
 
 def _content(file: ImageFile, address: int, size: int) -> tuple[int, bytes] | None:

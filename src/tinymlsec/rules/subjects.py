@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinymlsec.errors import ModelFileError
     from tinymlsec.rules._components import Component
+    from tinymlsec.rules._image_places import Text
     from tinymlsec.rules._memory_facts import MemoryFacts
     from tinymlsec.rules.runtime import Runtime
     from tinymlsec.target.deployment import Deployment
@@ -71,6 +72,13 @@ class ImageFile:
         from tinymlsec.rules._memory_facts import memory_facts
 
         return memory_facts(self.image)
+
+    @cached_property
+    def texts(self) -> tuple[Text, ...]:
+        """Printable texts of the stored bytes, by address."""
+        from tinymlsec.rules._image_places import texts_of
+
+        return tuple(texts_of(self.image))
 
     @cached_property
     def components(self) -> tuple[Component, ...]:

@@ -158,3 +158,17 @@ def _lut(model: Model, number: int, view: View) -> str | None:
     if needed is not None and held < needed:
         return f"{what}, tensor {index}, has {held} bytes for {channels} x {2**bits} values; expected {needed}."
     return None
+
+
+def compression_buffers(model: Model) -> set[int]:
+    """Buffers that compression metadata use as tables; none where it cannot be parsed."""
+    buffer = _entry(model, COMPRESSION)
+    if buffer is None:
+        return set()
+    try:
+        root = Flatbuffer(memoryview(bytes(buffer.data))).root(_TABLES["CompressionMetadata"])
+        graphs = root.views("subgraphs", _TABLES["CompressedSubgraph"], len(model.subgraphs))
+        views = [v for g in graphs for v in g.views("lut_tensors", _TABLES["LutTensor"], len(model.buffers) + 1)]
+        return {int(view.value("value_buffer")) for view in views}
+    except ModelFileError:
+        return set()

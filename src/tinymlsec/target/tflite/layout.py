@@ -7,8 +7,7 @@ it tells mutation tests where each field lies.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tinymlsec.target.tflite.flatbuffer import Flatbuffer, View
 from tinymlsec.target.tflite.limits import MAX_TABLES
@@ -27,8 +26,7 @@ _UNION_ENUMS = {
 _UNKNOWN = Table("unknown", (), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):  # a model has thousands of them, and tuples are quick to make
     """Bytes of the file with a meaning."""
 
     start: int

@@ -1,0 +1,115 @@
+"""Statistics of constant tensors: uniformity, least significant bits, repetition, channels that stand out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_UNIFORM = 2048
+"""Elements from which the test for uniformity is made: 8 expected in each of 256 cells."""
+UNIFORM_LIMIT = 340.0
+"""Chi-square with 255 degrees of freedom: uniform bytes lie below it with probability 0.9997."""
+LEAST_PAIRS = 2000
+"""Elements from which the test of least significant bits is made."""
+PAIR_LIMIT = 6.0
+"""Standard deviations; docs/scan/model-rules.md has the measured false alarms and power."""
+MAX_PERIOD = 64
+_HEAD = 256
+_SHARE = 0.98
+_LEFT_OUT = (0, 1, 2, 3, 126, 127, 128, 129, 130, 253, 254, 255)
+"""Cells of the histogram that the test of pairs leaves out: saturated values, and the peak that pruning makes at 0."""
+
+
+def chi_square_uniform(lane: NDArray[np.uint8]) -> float:
+    """Chi-square of a byte histogram against equal probabilities (255 degrees of freedom)."""
+    counts = np.bincount(lane, minlength=256)
+    expected = lane.size / 256
+    return float(((counts - expected) ** 2).sum() / expected)
+
+
+def looks_random(raw: NDArray[np.uint8], width: int) -> float | None:
+    """Chi-square of the most significant bytes if these look uniformly random, else None.
+
+    Weights gather around zero, so their most significant bytes (sign and size) are far from uniform; encrypted,
+    compressed or random bytes are uniform there too.
+
+    Args:
+        raw: bytes of a tensor, little-endian elements.
+        width: bytes of an element.
+    """
+    if raw.size // width < LEAST_UNIFORM:
+        return None
+    value = chi_square_uniform(np.ascontiguousarray(raw[width - 1 :: width]))
+    return value if value < UNIFORM_LIMIT else None
+
+
+def pair_score(values: NDArray[np.int8]) -> float | None:
+    """How much the two values of each pair (2k, 2k + 1) agree beyond what neighbours across pairs do.
+
+    Replacing least significant bits by random ones makes both values of a pair equally frequent and leaves neighbours
+    of different pairs as they were (Westfeld and Pfitzmann, "Attacks on Steganographic Systems", 1999). A smooth
+    histogram is no evidence, so the comparison is within the same histogram: for each pair and each pair of neighbours
+    across pairs, (a - b)^2 - (a + b) estimates the squared difference of their expectations free of bias, for Poisson
+    counts. Every value has one neighbour of each kind, so peaks count for both alike.
+
+    Args:
+        values: int8 tensor of any shape.
+
+    Returns:
+        The difference of both sums in standard deviations; None below 2,000 values.
+    """
+    if values.size < LEAST_PAIRS:
+        return None
+    counts = np.bincount(values.reshape(-1).view(np.uint8) ^ 128, minlength=256).astype(np.float64)
+    kept = np.ones(256, bool)
+    kept[list(_LEFT_OUT)] = False
+    within, spread_within = _neighbours(counts, kept, 0)
+    across, spread_across = _neighbours(counts, kept, 1)
+    return float((across - within) / np.sqrt(max(spread_within + spread_across, 1.0)))
+
+
+def _neighbours(counts: NDArray[np.float64], kept: NDArray[np.bool_], first: int) -> tuple[float, float]:
+    left, right = np.arange(first, 255, 2), np.arange(first + 1, 256, 2)
+    use = kept[left] & kept[right]
+    a, b = counts[left[use]], counts[right[use]]
+    total, square = a + b, (a - b) ** 2
+    return float((square - total).sum()), float((4 * square * total + 2 * total**2).sum())
+
+
+def period(raw: NDArray[np.uint8], width: int) -> int | None:
+    """Length in bytes of a pattern that fills at least 98 % of the data; None without one.
+
+    One element over and over (a tensor filled with one value) does not count.
+
+    Args:
+        raw: bytes of a tensor.
+        width: bytes of an element.
+    """
+    head = raw[:_HEAD].tobytes()
+    lengths = (n for n in range(2, MAX_PERIOD + 1) if n % width or n > width)
+    length = next((n for n in lengths if head[n:] == head[:-n]), None)
+    if length is None or _repeats(raw, width) > _SHARE or _repeats(raw, length) < _SHARE:
+        return None
+    return length
+
+
+def _repeats(raw: NDArray[np.uint8], distance: int) -> float:
+    """Share of bytes that equal the one `distance` before."""
+    return float((raw[distance:] == raw[:-distance]).mean())
+
+
+def outstanding_channel(values: NDArray[Any], scale: NDArray[np.float32], axis: int) -> tuple[int, float] | None:
+    """(channel, how many times the median) of the channel with the largest weight; None where channels are too few.
+
+    Channels whose weights are all zero do not count.
+    """
+    flat = np.abs(np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).astype(np.float32))
+    peaks = flat.max(axis=1) * (scale if scale.size == len(flat) else 1.0)
+    peaks = np.where(np.isfinite(peaks), peaks, 0.0)
+    alive = peaks[peaks > 0]
+    if alive.size < 8:
+        return None
+    place = int(np.argmax(peaks))
+    return place, float(peaks[place] / np.median(alive))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tinymlsec.rules.runtime import Runtime
     from tinymlsec.target.deployment import Deployment
     from tinymlsec.target.device import Device
+    from tinymlsec.target.firmware.carve import Carved
     from tinymlsec.target.firmware.image import FirmwareImage
     from tinymlsec.target.tflite.graph import Model
     from tinymlsec.target.tflite.shapes import OperatorShapes
@@ -65,6 +66,15 @@ class ImageFile:
     device: Device | None = None
     models: tuple[bytes, ...] = ()
     """Model files (bytes) that were carved from it or given beside it, to be looked for in other forms."""
+    seconds: float = 1.0
+    """CPU time for carving; what it does not reach is in `carved.skipped`."""
+
+    @cached_property
+    def carved(self) -> Carved:
+        """Models in the image, plain, under keys, compressed; and the map of its entropy."""
+        from tinymlsec.target.firmware.carve import carve_image
+
+        return carve_image(self.image, self.data, self.seconds)
 
     @cached_property
     def memory(self) -> MemoryFacts:

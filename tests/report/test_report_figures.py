@@ -32,6 +32,13 @@ def series(samples: int = 5000, **more: object) -> Series:
     return Series.model_validate({**made, **more})
 
 
+def test_thresholds_are_named_beside_lines_and_the_first_line_lies_on_top() -> None:
+    svg = series_svg(series(), "p")
+    assert svg.count(">threshold<") == 1
+    assert svg.index("var(--plot-reference)") < svg.index("var(--plot-line)"), "what comes later is drawn above"
+    assert ">threshold<" not in series_svg(series(lines=series().lines[:1], tracks=()), "p")
+
+
 def test_same_series_same_bytes_and_colors_of_the_page() -> None:
     svg = series_svg(series(), "p")
     assert svg == series_svg(series(), "p")

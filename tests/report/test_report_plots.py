@@ -46,6 +46,13 @@ def test_numbers_at_the_axis_are_whole() -> None:
     assert not re.search(r'="[^"]*\d\.\d\d', svg)
 
 
+def test_a_short_logarithmic_axis_has_ticks() -> None:
+    """50 to 400 hold one power of ten only."""
+    svg = curve_svg(curve((50, 0.2), (120, 0.6), (400, 0.9), log_x=True), "p")
+    assert {">50<", ">100<", ">200<"} <= set(re.findall(r">\d+<", svg))
+    assert ">200<" not in curve_svg(curve((1, 0.2), (120, 0.6), (40_000, 0.9), log_x=True), "p")
+
+
 def test_reference_lines_are_labeled() -> None:
     svg = curve_svg(curve((1, 0.5), (2, 0.4), chance=0.1, reference=0.9), "p")
     assert ">chance<" in svg

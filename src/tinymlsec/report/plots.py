@@ -107,13 +107,15 @@ def _draw_references(axes: Axes, curve: Curve, scale: float) -> None:
 
 
 def _scale_x(axes: Axes, curve: Curve) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     positive = [p.x for p in curve.points if p.x > 0]
     if not curve.log_x or not positive:
         return
     if len(positive) == len(curve.points):
         axes.set_xscale("log")
+        if max(positive) < 100 * min(positive):  # of so few decades one or none has a tick
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     else:
         axes.set_xscale("symlog", linthresh=min(positive))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))

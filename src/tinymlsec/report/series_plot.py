@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tinymlsec.figures import Line, Series, Track
 
-_COLORS = (LINE, CHANCE, REFERENCE, TEXT)
+_COLORS = (LINE, REFERENCE, TEXT, CHANCE)
 _WIDE = 1e100
 _LONG = 10_000
 """From here on, numbers of samples are written with separators."""
@@ -52,16 +52,23 @@ def _extent(series: Series) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _draw_line(axes: Axes, line: Line, color: str) -> None:
+def _draw_line(axes: Axes, line: Line, color: str, height: float) -> None:
     x = [line.start + line.step * i for i in range(len(line.low))]
     if line.low != line.high:
         axes.fill_between(
-            x, list(line.low), list(line.high), color=color, lw=0.5, alpha=0.85, label=clean(line.name, 40)
+            x,
+            list(line.low),
+            list(line.high),
+            color=color,
+            lw=0.5,
+            alpha=0.85,
+            label=clean(line.name, 40),
+            zorder=height,
         )
     elif len(x) == 1:
-        axes.plot(x, list(line.low), color=color, marker="o", ms=3.5, lw=0, label=clean(line.name, 40))
+        axes.plot(x, list(line.low), color=color, marker="o", ms=3.5, lw=0, label=clean(line.name, 40), zorder=height)
     else:
-        axes.plot(x, list(line.low), color=color, lw=1.0, label=clean(line.name, 40))
+        axes.plot(x, list(line.low), color=color, lw=1.0, label=clean(line.name, 40), zorder=height)
 
 
 def _fitting(label: str, letters: float) -> str:
@@ -97,10 +104,11 @@ def _figure(series: Series) -> Figure:
     figure = Figure(figsize=(9.2, 2.6 + 0.3 * len(series.tracks)))
     extent, below = _extent(series), 0.17 + _TRACK * len(series.tracks)
     axes = figure.add_axes((_LEFT, below, 0.98 - _LEFT, 0.9 - below))
-    for line, color in zip(series.lines, _COLORS, strict=False):
-        _draw_line(axes, line, color)
-    for threshold in series.thresholds:
-        axes.axhline(threshold, color=CHANCE, lw=1.0, dashes=(4, 2), zorder=4)
+    for place, (line, color) in enumerate(zip(series.lines, _COLORS, strict=False)):
+        _draw_line(axes, line, color, 3 - place / 10)  # the first one is what the drawing is about
+    for place, threshold in enumerate(series.thresholds):
+        name = "threshold" if not place and len(series.lines) > 1 else None
+        axes.axhline(threshold, color=CHANCE, lw=1.0, dashes=(4, 2), zorder=4, label=name)
     axes.set_xlim(*extent)
     if extent[1] >= _LONG:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
@@ -110,7 +118,7 @@ def _figure(series: Series) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(length=3, width=0.6)
     if len(series.lines) > 1:
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, borderpad=0, fontsize=8)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, frameon=False, borderpad=0, fontsize=8)
     for place, track in enumerate(series.tracks):
         row = figure.add_axes((_LEFT, below - 0.09 - _TRACK * (place + 1), 0.98 - _LEFT, _TRACK * 0.8))
         row.set_xlim(*extent)

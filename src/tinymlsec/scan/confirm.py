@@ -60,6 +60,8 @@ class Confirmation(Record):
     """The runtime's own words, or why nothing was run."""
     inferences: int = 0
     """Inferences that came to an end."""
+    outputs: tuple[tuple[int, ...], ...] = ()
+    """Shapes of the outputs as the runtime has them; hosts work them out, where microcontrollers take the file's."""
     seconds: float = 0.0
 
     @property
@@ -102,11 +104,11 @@ def _confirm(data: bytes, runtime: str, limits: Limits | None) -> Confirmation:
         return Confirmation(runtime=runtime, version=version, outcome=Outcome.NOT_RUN, detail=reason)
     start = time.monotonic()
     with _pool(runtime, limits) as pool:
-        outcome, step, inferences, error = _run(pool, data)
+        outcome, step, inferences, outputs, error = _run(pool, data)
     return Confirmation(
         runtime=runtime, version=version, outcome=outcome, step=step,
         signal=(error.signal or "") if isinstance(error, OracleCrash) else "", detail=_detail(error),
-        inferences=inferences, seconds=round(time.monotonic() - start, 3),
+        inferences=inferences, outputs=outputs, seconds=round(time.monotonic() - start, 3),
     )  # fmt: skip
 
 
@@ -134,24 +136,25 @@ def _pool(runtime: str, limits: Limits | None) -> OraclePool:
     return litert_pool("ruy", limits=limits) if runtime == LITERT else OraclePool(1, limits)
 
 
-def _run(pool: OraclePool, data: bytes) -> tuple[Outcome, str, int, OracleError | None]:
-    """(outcome, step, finished inferences, error) of loading a file and running it on a few inputs."""
+def _run(pool: OraclePool, data: bytes) -> tuple[Outcome, str, int, tuple[tuple[int, ...], ...], OracleError | None]:
+    """(outcome, step, finished inferences, output shapes, error) of loading a file and running it on a few inputs."""
     step, done = "load", 0
+    outputs: tuple[tuple[int, ...], ...] = ()
     try:
         handle = pool.open(data)
-        step = "invoke"
+        step, outputs = "invoke", tuple(detail.shape for detail in handle.outputs)
         for row in _inputs(handle):
             handle.run_all(row)
             done += 1
     except OracleRejected as error:
-        return Outcome.GUARDED, step, done, error
+        return Outcome.GUARDED, step, done, outputs, error
     except OracleCrash as error:
-        return Outcome.CRASH, step, done, error
+        return Outcome.CRASH, step, done, outputs, error
     except OracleTimeout as error:
-        return Outcome.HANG, step, done, error
+        return Outcome.HANG, step, done, outputs, error
     except (OracleError, BudgetExceeded, UsageError) as error:
-        return Outcome.NOT_RUN, step, done, OracleError(str(error).splitlines()[0])
-    return Outcome.RAN, "", done, None
+        return Outcome.NOT_RUN, step, done, outputs, OracleError(str(error).splitlines()[0])
+    return Outcome.RAN, "", done, outputs, None
 
 
 def _inputs(handle: ModelHandle) -> Iterable[list[NDArray[Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ModelFile
 from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.graph import Buffer, Model, Subgraph, Tensor
-from tinymlsec.target.tflite.schema import element_dtype
+from tinymlsec.target.tflite.schema import byte_size, element_dtype
 
 _HIDING = "Wang et al., EvilModel, ISCC 2021; Liu et al., StegoNet, ACSAC 2020"
 _COMPARE = "compare the tensor with the one of the trained model; convert again from the source"
@@ -80,6 +81,13 @@ def _looked_at(file: ModelFile, least: int = LEAST_BYTES) -> Iterator[_Constant]
             yield item
 
 
+def _plain_weights(file: ModelFile, least: int = LEAST_BYTES) -> Iterator[_Constant]:
+    """Without packed tensors, whose bytes are indices or a code: they have another size than shape and type say."""
+    for item in _looked_at(file, least):
+        if item.tensor is None or byte_size(item.tensor.dtype, math.prod(item.tensor.shape)) == item.raw.size:
+            yield item
+
+
 def _at(model: Model, item: _Constant, within: int = 0) -> Location:
     several = item.graph is not None and len(model.subgraphs) > 1
     place = at_buffer(model, item.buffer.index, within, None if item.tensor is None else item.tensor.index)
@@ -133,7 +141,7 @@ def low_bits(file: ModelFile) -> Iterator[Hit]:
     message that is encrypted or begins later looks like noise here; WEIGHT-04 may see it in narrow tensors of int8.
     """
     model = model_of(file)
-    for item in _looked_at(file):
+    for item in _plain_weights(file):
         for how, stream in _planes(item):
             found = next(programs(stream), None) or next(texts(stream, LEAST_HIDDEN_TEXT), None)
             if found is not None:
@@ -173,7 +181,7 @@ def pairs(file: ModelFile) -> Iterator[Hit]:
     of the model rules has the measured rates.
     """
     model = model_of(file)
-    for item in _looked_at(file, statistics.LEAST_PAIRS):
+    for item in _plain_weights(file, statistics.LEAST_PAIRS):
         if item.tensor is not None and item.tensor.dtype == "int8":
             score = statistics.pair_score(item.raw.view(np.int8))
             if score is not None and score > statistics.PAIR_LIMIT:
@@ -196,7 +204,7 @@ def random_bytes(file: ModelFile) -> Iterator[Hit]:
     lie in all but 3 of 10,000 cases. Of the constants of eleven public models the lowest value was 722.
     """
     model = model_of(file)
-    for item in _looked_at(file, statistics.LEAST_UNIFORM):
+    for item in _plain_weights(file, statistics.LEAST_UNIFORM):
         value = statistics.looks_random(item.raw, item.width)
         if value is not None:
             yield Hit(
@@ -256,7 +264,7 @@ def pattern(file: ModelFile) -> Iterator[Hit]:
     It is filler (`DE AD BE EF`), memory that nobody wrote, or a table. A tensor filled with one value does not count.
     """
     model = model_of(file)
-    for item in _looked_at(file, LEAST_PATTERN):
+    for item in _plain_weights(file, LEAST_PATTERN):
         length = statistics.period(item.raw, item.width)
         if length is not None:
             shown = item.raw[:length].tobytes()[:16].hex(" ")

@@ -13,7 +13,7 @@ from tinymlsec.target.firmware.carve.limits import DEFAULT_SECONDS
 from tinymlsec.target.firmware.carve.located import Grams, Located, locate
 from tinymlsec.target.tflite.reader import read_model
 
-LEAST_AREA = 4_096
+LEAST_AREA = 6_144
 """Bytes of a stretch that counts; shorter ones also occur in tables and code."""
 MOST_MODELS = 16
 

@@ -16,6 +16,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymlsec.target.firmware.carve.weight_statistics import weight_blocks
+
 BLOCK = 1024
 """Bytes of a block."""
 _CHUNK = 1024
@@ -79,18 +81,19 @@ def entropy_map(data: bytes) -> EntropyMap:
 
 def _classify(raw: NDArray[np.uint8]) -> tuple[NDArray[np.float64], list[Content]]:
     blocks = -(-len(raw) // BLOCK)
-    place = np.arange(len(raw)) // BLOCK * 256
-    counts = np.bincount(place + raw, minlength=blocks * 256).reshape(blocks, 256)
-    odd = np.bincount(place[1::2] + raw[1::2], minlength=blocks * 256).reshape(blocks, 256)
-    sizes = counts.sum(axis=1)
+    at = np.arange(len(raw))
+    cell = (at // BLOCK * 4 + at % 4) * 256
+    placed = np.bincount(cell + raw, minlength=blocks * 1024).reshape(blocks, 4, 256)
+    counts, upper = placed.sum(axis=1), placed[:, 1] + placed[:, 3]
+    sizes, printable = counts.sum(axis=1), counts[:, _PRINTABLE].sum(axis=1)
     entropy = entropy_of(counts)
     tests = {
         Content.ZEROS: counts[:, 0] >= _UNIFORM * sizes,
         Content.ERASED: counts[:, 255] >= _UNIFORM * sizes,
-        Content.TEXT: counts[:, _PRINTABLE].sum(axis=1) >= _TEXT * sizes,
+        Content.TEXT: (printable + counts[:, 0] >= _TEXT * sizes) & (printable > sizes / 2),
         Content.DENSE: entropy >= DENSE,
-        Content.CODE: odd[:, _THUMB].sum(axis=1) >= _CODE * odd.sum(axis=1).clip(1),
-        Content.WEIGHTS: looks_like_weights(counts, odd),
+        Content.WEIGHTS: weight_blocks(placed),
+        Content.CODE: upper[:, _THUMB].sum(axis=1) >= _CODE * upper.sum(axis=1).clip(1),
     }
     names = np.array([*tests, Content.DATA], dtype=object)
     chosen = np.argmax(np.stack([*tests.values(), np.ones(blocks, np.bool_)]), axis=0)
@@ -109,41 +112,13 @@ def entropy_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return entropy
 
 
-_PRINTABLE = np.array([0, 9, 10, 13, *range(32, 127)])
+_PRINTABLE = np.array([9, 10, 13, *range(32, 127)])
 _THUMB = np.array(
     [0x20, 0x21, 0x22, 0x23, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B, 0x60, 0x61, 0x68, 0x69, 0x78, 0x80, 0x88, 0xB0, 0xB1,
      0xB2, 0xB5, 0xB9, 0xBD, 0xBF, 0xD0, 0xD1, 0xD8, 0xE0, 0xE7, 0xE8, 0xE9, 0xEB, 0xF0, 0xF1, 0xF2, 0xF3, 0xF7, 0xF8,
      0xF9, 0xFA, 0xFB]
 )  # fmt: skip
 """Upper bytes of moves, loads, stores, branches, calls, push and pop, and of first halves of Thumb-2 (Armv7-M ARM)."""
-
-
-def looks_like_weights(counts: NDArray[np.int64], odd: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which blocks may hold int8 weights.
-
-    Trained weights lie around zero, as often above as below, the rarer the larger, and alike on even and odd places;
-    code and tables of wider numbers differ from one place to the next.
-
-    Args:
-        counts: (n, 256) histograms of all bytes.
-        odd: (n, 256) histograms of those on odd places.
-    """
-    sizes = counts.sum(axis=1).clip(1)
-    magnitudes = np.minimum(np.arange(256), 256 - np.arange(256))
-    below, above = counts[:, 129:].sum(axis=1), counts[:, 1:128].sum(axis=1)
-    balanced = np.abs(below - above) < 0.35 * (below + above)
-    bands = [counts[:, (magnitudes >= low) & (magnitudes < high)].sum(axis=1) / (high - low)
-             for low, high in ((1, 16), (16, 40), (40, 72), (72, 128))]  # fmt: skip
-    bell = (bands[0] > 1.1 * bands[1]) & (bands[1] > 1.15 * bands[2]) & (bands[2] > bands[3])
-    even_share = (counts - odd) / np.maximum((counts - odd).sum(axis=1, keepdims=True), 1)
-    odd_share = odd / np.maximum(odd.sum(axis=1, keepdims=True), 1)
-    grouped = np.abs((even_share - odd_share).reshape(len(counts), 16, 16).sum(axis=2)).sum(axis=1)
-    spread = (counts > 0).sum(axis=1)
-    zeros = counts[:, 0] / sizes
-    flags: NDArray[np.bool_] = (
-        balanced & bell & (grouped < 0.3) & (spread >= 40) & (zeros < 0.5) & (sizes >= BLOCK // 2)
-    )
-    return flags
 
 
 def _areas(entropy: NDArray[np.float64], content: tuple[Content, ...], size: int) -> Iterator[Area]:

@@ -14,7 +14,7 @@ _WORD = 64
 """Bytes taken from the stream at once; a token has at most 31 bits."""
 
 
-def unpack_heatshrink(data: memoryview, window: int, lookahead: int, most: int) -> bytes:
+def unpack_heatshrink(data: memoryview, window: int, lookahead: int, most: int) -> tuple[bytes, int]:
     """Unpacks until the input or the bound ends; the format has no end mark and no damage that shows.
 
     Args:
@@ -22,6 +22,9 @@ def unpack_heatshrink(data: memoryview, window: int, lookahead: int, most: int) 
         window: bits of a distance, 4 to 15.
         lookahead: bits of a length, 3 to window - 1.
         most: bytes that are unpacked.
+
+    Returns:
+        the unpacked bytes, and how many of the stream they took.
     """
     out = bytearray(1 << window)  # what the coder's memory holds before the first byte
     most += len(out)
@@ -42,4 +45,4 @@ def unpack_heatshrink(data: memoryview, window: int, lookahead: int, most: int) 
             copy(out, (token >> lookahead & distance_mask) + 1, (token & length_mask) + 1)
         else:
             break
-    return bytes(out[1 << window : most])
+    return bytes(out[1 << window : most]), at - held // 8

@@ -17,7 +17,7 @@ _RAW = 1 << 31
 """Bit of a block's size that says it is stored."""
 
 
-def unpack_block(data: memoryview, out: bytearray, most: int) -> bool:
+def unpack_block(data: memoryview, out: bytearray, most: int) -> tuple[bool, int]:
     """Unpacks one block behind what is there already.
 
     Args:
@@ -26,7 +26,7 @@ def unpack_block(data: memoryview, out: bytearray, most: int) -> bool:
         most: length that `out` may reach.
 
     Returns:
-        whether the block ended with its last literals and without damage.
+        whether the block ended with its last literals and without damage, and how many bytes of it were read.
     """
     at, size = 0, len(data)
     while at < size and len(out) < most:
@@ -34,16 +34,16 @@ def unpack_block(data: memoryview, out: bytearray, most: int) -> bool:
         literals, at = _length(data, at + 1, token >> 4)
         out += data[at : at + min(literals, most - len(out))]
         at += literals
-        if at >= size:
-            return at == size
+        if at >= size or len(out) >= most:
+            return at == size, min(at, size)
         if at + 2 > size:
-            return False
+            return False, size
         distance = data[at] | data[at + 1] << 8
         match, at = _length(data, at + 2, token & 15)
         if not 0 < distance <= len(out):
-            return False
+            return False, at
         copy(out, distance, min(match + _LEAST_MATCH, most - len(out)))
-    return False
+    return False, min(at, size)
 
 
 def copy(out: bytearray, distance: int, length: int) -> None:
@@ -104,9 +104,9 @@ def _block(data: memoryview, size: int, out: bytearray, independent: bool, most:
         out += data[: most - len(out)]
         return True
     if not independent:
-        return unpack_block(data, out, most)
+        return unpack_block(data, out, most)[0]
     own = bytearray()
-    good = unpack_block(data, own, most - len(out))
+    good, _ = unpack_block(data, own, most - len(out))
     out += own
     return good
 

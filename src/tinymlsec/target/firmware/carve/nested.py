@@ -12,7 +12,7 @@ from tinymlsec.target.firmware.carve.limits import MAX_FOUND
 from tinymlsec.target.firmware.carve.onnx import find_onnx
 from tinymlsec.target.firmware.carve.plain import find_plain, model_at
 from tinymlsec.target.firmware.carve.pte import find_pte
-from tinymlsec.target.firmware.carve.raw_streams import find_blocks, find_heatshrink, find_raw_deflate
+from tinymlsec.target.firmware.carve.raw_streams import find_blocks, find_heatshrink, find_raw_deflate, stored_size
 from tinymlsec.target.firmware.carve.xor import find_xored
 
 _HEADER = 64
@@ -37,7 +37,7 @@ def search(data: bytes, budget: Budget, note: Callable[[Stream], None]) -> list[
         taken.append((stream.at, stream.at + stream.stored))
         hits += _inside(stream, budget, 1)
     for stream in chain(find_blocks(data, budget), find_heatshrink(data, budget)):
-        hits += _first(stream, budget)
+        hits += _first(data, stream, budget)
     for stream in find_raw_deflate(data, taken, budget):
         note(stream)
         hits += _inside(stream, budget, 1)
@@ -64,11 +64,11 @@ def _inside(stream: Stream, budget: Budget, depth: int) -> Iterator[Hit]:
                 yield hit.within(stream.at, stream.stored, stream.encoding)
 
 
-def _first(stream: Stream, budget: Budget) -> Iterator[Hit]:
+def _first(data: bytes, stream: Stream, budget: Budget) -> Iterator[Hit]:
     """The model that a stream begins with."""
     hit = model_at(stream.data, 0, budget)
     if hit is not None:
-        yield hit.within(stream.at, stream.stored, stream.encoding)
+        yield hit.within(stream.at, stored_size(data, stream, len(hit.data)), stream.encoding)
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:

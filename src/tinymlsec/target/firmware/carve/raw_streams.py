@@ -99,6 +99,17 @@ def _lz4_blocks(view: memoryview, start: int) -> Iterator[Stream]:
             yield Stream("lz4-block", at, 0, bytes(out), whole=False)
 
 
+def stored_size(data: bytes, stream: Stream, size: int) -> int:
+    """Bytes that a stream without an end mark takes for its first `size` unpacked ones."""
+    rest = memoryview(data)[stream.at :]
+    if stream.encoding == "lz4-block":
+        return unpack_block(rest, bytearray(), size)[1]
+    if stream.encoding.startswith("heatshrink:"):
+        window, ahead = map(int, stream.encoding.partition(":")[2].split(","))
+        return unpack_heatshrink(rest, window, ahead, size)[1]
+    return stream.stored
+
+
 def find_heatshrink(data: bytes, budget: Budget) -> Iterator[Stream]:
     """Heatshrink streams that begin with a model."""
     view = memoryview(data)
@@ -107,9 +118,9 @@ def find_heatshrink(data: bytes, budget: Budget) -> Iterator[Stream]:
             if budget.ended("heatshrink streams"):
                 return
             for at in _starts(bit, window, ahead):
-                head = unpack_heatshrink(view[at : at + _HEAD], window, ahead, _HEAD)
+                head, _ = unpack_heatshrink(view[at : at + _HEAD], window, ahead, _HEAD)
                 if head[4:8] == FILE_IDENTIFIER and rooted(head, np.zeros(1, np.int64))[0]:
-                    whole = unpack_heatshrink(view[at:], window, ahead, _MOST_RAW)
+                    whole, _ = unpack_heatshrink(view[at:], window, ahead, _MOST_RAW)
                     yield Stream(f"heatshrink:{window},{ahead}", at, 0, whole, whole=False)
 
 

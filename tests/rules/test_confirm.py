@@ -126,3 +126,11 @@ def test_findings_about_other_things_stay_as_they_are() -> None:
 def test_the_rule_itself_says_nothing_without_a_run() -> None:
     assert confirm.Outcome.CRASH.value == "crash"
     assert "RUN-07" not in {f.id for f in findings_of(BAD)}
+
+
+def test_the_table_decides_which_runtimes_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(confirm, "confirm_file", lambda data, names: asked.append(tuple(names)) or ())
+    confirm.confirm_all(b"", "tflm-2026-08")
+    confirm.confirm_all(b"", "litert-2.3")
+    assert asked == [("tflite-micro",), ("tflite-micro", "litert")]

@@ -70,3 +70,13 @@ def test_firmware_that_does_not_run_with_its_own_model_proves_nothing(elf: Path,
     seen = confirm_in_firmware(damaged(1 << 20), elf, late)
     assert seen.outcome is Outcome.NOT_RUN
     assert "its own model" in seen.detail
+
+
+def test_without_a_description_the_finder_suggests_one_and_once(elf: Path) -> None:
+    from tinymlsec.scan.confirm import confirm_all
+    from tinymlsec.scan.confirm_firmware import _suggested
+
+    before = _suggested.cache_info().misses
+    for value in (1 << 20, 1 << 21):
+        assert confirm_all(damaged(value), "tflm-2026-08", elf)[-1].outcome is Outcome.CRASH
+    assert _suggested.cache_info().misses == before + 1

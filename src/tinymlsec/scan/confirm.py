@@ -19,6 +19,8 @@ from tinymlsec.errors import BudgetExceeded, OracleCrash, OracleError, OracleRej
 from tinymlsec.records import Confidence, Finding, Location, Record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tinymlsec.target.oracle import Limits, ModelHandle, OraclePool, TensorDetail
 
 TFLITE_MICRO, LITERT = "tflite-micro", "litert"
@@ -96,6 +98,25 @@ def confirm_file(
     if unknown:
         raise UsageError("there is no such runtime to confirm with", found=unknown[0], expected=", ".join(RUNTIMES))
     return tuple(_confirm(data, name, limits) for name in runtimes)
+
+
+def confirm_all(data: bytes, table: str, firmware: Path | None = None) -> tuple[Confirmation, ...]:
+    """Runs a file on what a scan is about.
+
+    Args:
+        data: the file.
+        table: id of the runtime table that findings are relative to; LiteRT joins in where it is LiteRT's.
+        firmware: an image whose model is exchanged for this one.
+
+    Raises:
+        FirmwareError, InputError: the image is no usable firmware.
+    """
+    seen = confirm_file(data, RUNTIMES if table.startswith(LITERT) else RUNTIMES[:1])
+    if firmware is None:
+        return seen
+    from tinymlsec.scan.confirm_firmware import confirm_in_firmware
+
+    return (*seen, confirm_in_firmware(data, firmware))
 
 
 def _confirm(data: bytes, runtime: str, limits: Limits | None) -> Confirmation:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,7 +55,7 @@ def confirm_in_firmware(
     name, began = f"the firmware {path.name[:60]}", time.monotonic()
     try:
         blob = _blob(image)
-        found = description or _suggested(path, seconds)
+        found = description or _suggested(path, image.digest, seconds)
         with_model = exchanged(image, blob, data)
         _run(image, found, seconds, control=True)
         outcome, step, done, ending = _run(with_model, found, seconds)
@@ -105,8 +106,9 @@ def _blob(image: FirmwareImage) -> Blob:
     return blobs[0]
 
 
-def _suggested(path: Path, seconds: float) -> Description:
-    """The finder's description, where it is complete.
+@cache
+def _suggested(path: Path, digest: str, seconds: float) -> Description:
+    """The finder's description, where it is complete; looked for once, however many models are exchanged.
 
     Raises:
         FirmwareError: it could not see a whole inference.

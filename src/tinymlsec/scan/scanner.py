@@ -104,17 +104,17 @@ class Scanner:
             path=found.shown, kind=kind, sha256=digest, size=len(data), findings=result.findings,
             skipped=(*result.incomplete, *result.failures), error=error,
         )  # fmt: skip
-        return _confirmed(report, data) if self._settings.confirm else report
+        return _confirmed(report, data, self._settings) if self._settings.confirm else report
 
     def _image(self, found: Found, kind: FileKind, data: bytes, digest: str) -> FileReport:
         raise NotImplementedError
 
 
-def _confirmed(report: FileReport, data: bytes) -> FileReport:
+def _confirmed(report: FileReport, data: bytes, settings: ScanSettings) -> FileReport:
     """With what the real runtime did with the file."""
-    from tinymlsec.scan.confirm import Outcome, apply_confirmations, confirm_file
+    from tinymlsec.scan.confirm import Outcome, apply_confirmations, confirm_all
 
-    seen = confirm_file(data)
+    seen = confirm_all(data, settings.runtime, settings.firmware)
     missed = tuple(f"not confirmed: {each.words}" for each in seen if each.outcome is Outcome.NOT_RUN)
     facts = {**report.facts, "confirmed": [each.model_dump(mode="json") for each in seen]}
     return report.model_copy(update={

@@ -77,12 +77,12 @@ def scan_model(file: ModelFile) -> ModelScan:
         before = len(findings)
         for rule in rules:
             try:
-                hits = list(islice(rule.check(file), MAX_HITS + 1))
+                found = [rule.finding(hit) for hit in islice(rule.check(file), MAX_HITS + 1)]
             except Exception as error:  # a plug-in's rule, or a fault of ours, must not silence the other rules
                 failures.append(f"rule {rule.id} failed: {type(error).__name__}: {str(error)[:200]}")
                 continue
-            findings += [rule.finding(hit) for hit in hits[:MAX_HITS]]
-            if len(hits) > MAX_HITS:
+            findings += found[:MAX_HITS]
+            if len(found) > MAX_HITS:
                 incomplete.append(f"{rule.id}: more than {MAX_HITS} places, the first {MAX_HITS} are listed")
         file.noted |= {
             (f.location.subgraph or 0, f.location.op) for f in findings[before:] if f.location.op is not None

@@ -36,6 +36,7 @@ CASES: dict[str, tuple[dict[str, str], Severity]] = {
     "UPD-04": (
         {"update.public_download": "yes", "update.encrypted": "no", "model.encrypted_at_rest": "no"}, Severity.MEDIUM
     ),
+    "UPD-05": ({"model.runtime": "interpreter", "model.file_validated": "no"}, Severity.MEDIUM),
     "BOOT-01": ({"boot.secure_boot": "off"}, Severity.HIGH),
     "BOOT-02": ({"boot.immutable_root": "no"}, Severity.HIGH),
     "BOOT-03": ({"boot.whole_image": "no"}, Severity.MEDIUM),

@@ -179,7 +179,7 @@ def named_key(file: ImageFile) -> Iterator[Hit]:
 
 @rule(
     "SECRET-07", "A certificate that has expired", subject=Subject.IMAGE, severity=Severity.LOW,
-    confidence=Confidence.HIGH, cwe="CWE-298", threats="S10 S12",
+    confidence=Confidence.HIGH, cwe="CWE-298", threats="S12",
     fix="renew the certificate, and give devices a way to replace trust anchors in the field",
     source="RFC 5280, 4.1.2.5",
 )  # fmt: skip

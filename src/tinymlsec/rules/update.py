@@ -79,3 +79,26 @@ def readable(product: ProductFacts) -> Iterator[Hit]:
     if public == "yes" and hidden == "no" and model != "yes":
         facts = because(product, "update.public_download", "update.encrypted", "model.encrypted_at_rest")
         yield Hit(f"{facts}; expected: one of the latter two = yes.")
+
+
+@rule(
+    "UPD-05", "Model files are interpreted unchecked", subject=Subject.PRODUCT, severity=Severity.MEDIUM,
+    confidence=Confidence.HIGH, cwe="CWE-20 CWE-1284 CWE-129", threats="S3",
+    fix="verify offsets, indices and shapes before a file is interpreted, or compile the model into the firmware",
+    source="tflite-micro issue 3389: the maintainers leave validation of models to those who ship them",
+)  # fmt: skip
+def unvalidated(product: ProductFacts) -> Iterator[Hit]:
+    """An interpreter runs model files that nothing has verified (`model.runtime = interpreter`,
+    `model.file_validated = no`).
+
+    High where the file can be exchanged without the firmware and carries no signature: then strangers choose it.
+    """
+    runtime, validated, separate, signed = told(
+        product, "model.runtime", "model.file_validated", "update.model_separate", "update.model_signed"
+    )
+    if runtime == "interpreter" and validated == "no":
+        strangers = separate == "yes" and signed == "no"
+        facts = because(
+            product, "model.runtime", "model.file_validated", "update.model_separate", "update.model_signed"
+        )
+        yield Hit(f"{facts}; expected: a verified file.", severity=Severity.HIGH if strangers else None)

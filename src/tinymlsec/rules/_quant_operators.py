@@ -24,9 +24,11 @@ MAX_WEIGHTS = 1 << 26
 LARGEST_SUM = 2**31 - 1
 
 
-def _scales(tensor: Tensor | None) -> NDArray[np.float64] | None:
+def _scales(site: Site, tensor: Tensor | None) -> NDArray[np.float64] | None:
     """Scales of a quantized tensor if all of them are good."""
-    if tensor is None or tensor.quantization is None or not good_scales(tensor.quantization):
+    if tensor is None or tensor.quantization is None or not site.work.take(4 * tensor.quantization.scale.size):
+        return None
+    if not good_scales(tensor.quantization):
         return None
     return tensor.quantization.scale.astype(np.float64)
 
@@ -38,6 +40,8 @@ def offset_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
         if weights is None or weights.dtype not in ("int8", "int4") or weights.quantization is None:
             continue
         zeros = weights.quantization.zero_point
+        if not site.work.take(8 * zeros.size):
+            return
         if zeros.size and zeros.any() and site.is_constant(WEIGHTED[site.op.name][1]):
             message = (
                 f"{site.title} has weights with the zero point {int(zeros[np.flatnonzero(zeros)[0]])}; expected 0."
@@ -52,18 +56,18 @@ def bias_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
         data, weights, bias = (site.tensor(place) for place in WEIGHTED[site.op.name])
         if bias is None or data is None or weights is None or data.dtype not in QUANTIZED:
             continue
-        problem = _bias_problem(data, weights, bias)
+        problem = _bias_problem(site, data, weights, bias)
         if problem:
             location = site.where(WEIGHTED[site.op.name][2])
             effect = Effect.WRONG if bias.dtype in ("int32", "int64") else Effect.READ
             yield relative(file, f"{site.title} {problem}.", location, rule=rule_id, op=site.op.name, effect=effect)
 
 
-def _bias_problem(data: Tensor, weights: Tensor, bias: Tensor) -> str:
+def _bias_problem(site: Site, data: Tensor, weights: Tensor, bias: Tensor) -> str:
     allowed = ("int32", "int64") if data.dtype == "int16" else ("int32",)
     if bias.dtype not in allowed:
         return f"has a bias of type {bias.dtype} beside {data.dtype} data; expected {' or '.join(allowed)}"
-    found, x, w = _scales(bias), _scales(data), _scales(weights)
+    found, x, w = (_scales(site, tensor) for tensor in (bias, data, weights))
     if found is None or x is None or w is None or x.size != 1 or found.size not in (1, w.size):
         return ""
     expected = x * w
@@ -93,7 +97,7 @@ def multiplier_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
 
 def _weighted_ratio(site: Site) -> str:
     place, weights, _ = WEIGHTED[site.op.name]
-    x, w, y = _scales(site.tensor(place)), _scales(site.tensor(weights)), _scales(site.output())
+    x, w, y = (_scales(site, tensor) for tensor in (site.tensor(place), site.tensor(weights), site.output()))
     if x is None or w is None or y is None or x.size != 1 or y.size != 1:
         return ""
     ratio = x * w / y
@@ -105,7 +109,7 @@ def _weighted_ratio(site: Site) -> str:
 
 
 def _sum_ratio(site: Site) -> str:
-    a, b, y = _scales(site.tensor(0)), _scales(site.tensor(1)), _scales(site.output())
+    a, b, y = (_scales(site, tensor) for tensor in (site.tensor(0), site.tensor(1), site.output()))
     if a is None or b is None or y is None or a.size != 1 or b.size != 1 or y.size != 1:
         return ""
     shift = 15 if site.op.name != "SQUARED_DIFFERENCE" and site.tensor(0).dtype == "int16" else SHIFTED[site.op.name]  # type: ignore[union-attr]
@@ -118,7 +122,7 @@ def _sum_ratio(site: Site) -> str:
 
 def _comparison_ratio(site: Site) -> str:
     for place in (0, 1):
-        scale = _scales(site.tensor(place))
+        scale = _scales(site, site.tensor(place))
         if scale is not None and float(scale.max()) >= 1:
             return f"compares quantized values of scale {float(scale.max()):.6g} (input {place}); expected below 1"
     return ""
@@ -149,7 +153,7 @@ def _largest_sum(site: Site, data: Tensor, weights: Tensor, bias: Tensor | None)
     simple = elements // max(channels, 1) * 128 * step + int(added.max(initial=0))
     if simple <= LARGEST_SUM:
         return simple
-    values = constant_values(site.model, weights, MAX_WEIGHTS)
+    values = constant_values(site.model, weights, site.work, MAX_WEIGHTS)
     if values is None or values.size != elements:
         return 0
     axes = tuple(axis for axis in range(len(weights.shape)) if axis != channel_axis)
@@ -158,7 +162,7 @@ def _largest_sum(site: Site, data: Tensor, weights: Tensor, bias: Tensor | None)
 
 
 def _magnitudes(site: Site, bias: Tensor | None) -> NDArray[np.int64]:
-    values = None if bias is None else constant_values(site.model, bias)
+    values = None if bias is None else constant_values(site.model, bias, site.work)
     if values is None or values.dtype.kind != "i":
         return np.zeros(1, np.int64)
     return np.abs(values.astype(np.int64))

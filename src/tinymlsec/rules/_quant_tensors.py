@@ -15,19 +15,22 @@ from tinymlsec.rules.subjects import ModelFile
 from tinymlsec.target.tflite.graph import Quantization, Subgraph, Tensor
 
 Row = tuple[Subgraph, Tensor, Quantization]
-SHOWN = 4
-"""Values that a message shows."""
+MAX_SCALES = 1 << 22
+"""Scales and zero points of all tensors together that are looked at; tensors of a hostile file can share them."""
 
 
 def quantized(file: ModelFile) -> list[Row]:
     """Tensors of integer type with quantization parameters, in file order."""
     if "quant.tensors" not in file.memo:
-        file.memo["quant.tensors"] = [
-            (graph, tensor, tensor.quantization)
-            for graph in (file.model.subgraphs if file.model is not None else ())
-            for tensor in graph.tensors
-            if tensor.quantization is not None and tensor.dtype in RANGES
-        ]
+        left, found = MAX_SCALES, []
+        for graph in file.model.subgraphs if file.model is not None else ():
+            for tensor in graph.tensors:
+                if tensor.quantization is not None and tensor.dtype in RANGES:
+                    left -= tensor.quantization.scale.size + tensor.quantization.zero_point.size
+                    if left < 0:
+                        break
+                    found.append((graph, tensor, tensor.quantization))
+        file.memo["quant.tensors"] = found
     rows: list[Row] = file.memo["quant.tensors"]
     return rows
 

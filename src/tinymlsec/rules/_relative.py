@@ -114,7 +114,7 @@ def _sentences(file: ModelFile, row: Row | None, guard: Guard | None, effect: Ef
         return [*_effect(file, subject, effect), *_seen(row)]
     if guard is Guard.OPEN:
         return [*_effect(file, f"{name} does not check this{where}: the kernel", effect), *_seen(row)]
-    return _effect(file, f"Whether {name} checks this is not known; a kernel that does not", effect)
+    return [*_effect(file, f"Whether {name} checks this is not known; a kernel that does not", effect), *_seen(row)]
 
 
 def _effect(file: ModelFile, subject: str, effect: Effect) -> list[str]:

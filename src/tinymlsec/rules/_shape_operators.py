@@ -16,7 +16,7 @@ from tinymlsec.rules._shape_indices import INDEX_CHECKS
 from tinymlsec.rules._shape_inputs import INPUT_CHECKS
 from tinymlsec.rules._shape_tensors import tensor_faults
 from tinymlsec.rules._shape_values import ShapeFault
-from tinymlsec.rules._sites import Site
+from tinymlsec.rules._sites import Site, site_of
 from tinymlsec.rules.rule import Hit
 from tinymlsec.rules.subjects import ModelFile
 from tinymlsec.target.tflite.schema import byte_size
@@ -50,7 +50,7 @@ def operator_faults(file: ModelFile) -> dict[str, list[Hit]]:
         found: dict[str, list[Hit]] = {}
         bad = tensor_faults(file).tensors
         for result in file.shapes:
-            site = Site(file.model, result.graph, result.op)  # type: ignore[arg-type]
+            site = site_of(file, result.graph, result.op)
             touched = {(result.graph.index, tensor) for tensor in (*result.op.inputs, *result.op.outputs)}
             if site.key in file.noted or touched & bad:
                 continue

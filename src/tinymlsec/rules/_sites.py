@@ -19,6 +19,25 @@ from tinymlsec.target.tflite.op_options import options_table
 MAX_CONSTANT = 65_536
 """Elements of a constant that steers an operator which rules look at; real ones have fewer than ten, indices more."""
 
+WORK_FLOOR, WORK_FACTOR = 1 << 22, 16
+"""Bytes that rules of this kind may read: four megabytes, and each byte of the file sixteen times."""
+
+
+class Work:
+    """Values that rules may still look at in one file.
+
+    Thousands of operators can share one large constant, so that a small file asks for hours of comparing. Honest files
+    are looked at once a rule. What is beyond counts as unknown.
+    """
+
+    def __init__(self, file_bytes: int) -> None:
+        self.left = WORK_FLOOR + WORK_FACTOR * file_bytes
+
+    def take(self, count: int) -> bool:
+        """Whether that many more values may be looked at."""
+        self.left -= count
+        return self.left >= 0
+
 
 @dataclass(frozen=True)
 class Site:
@@ -27,6 +46,7 @@ class Site:
     model: Model
     graph: Subgraph
     op: Operator
+    work: Work
 
     @property
     def key(self) -> tuple[int, int]:
@@ -68,7 +88,7 @@ class Site:
     def values(self, position: int, most: int = MAX_CONSTANT) -> NDArray[Any] | None:
         """Values of a constant input in a row; None where it is computed, absent, damaged or longer than `most`."""
         tensor = self.tensor(position)
-        return None if tensor is None else constant_values(self.model, tensor, most)
+        return None if tensor is None else constant_values(self.model, tensor, self.work, most)
 
     def ints(self, position: int, most: int = MAX_CONSTANT) -> NDArray[np.int64] | None:
         """As `values`, of an integer tensor."""
@@ -111,9 +131,10 @@ def tensor_location(model: Model, graph: Subgraph, tensor: Tensor) -> Location:
     return Location(file_offset=tensor.offset, subgraph=subgraph_of(model, graph), tensor=tensor.index)
 
 
-def constant_values(model: Model, tensor: Tensor, most: int = MAX_CONSTANT) -> NDArray[Any] | None:
-    """Values of a constant tensor in a row; None where it is computed, damaged or longer than `most`."""
-    if not len(model.buffers[tensor.buffer].data) or len(tensor.shape) > 8:
+def constant_values(model: Model, tensor: Tensor, work: Work, most: int = MAX_CONSTANT) -> NDArray[Any] | None:
+    """Values of a constant tensor in a row; None where it is computed, damaged, longer than `most` or too much work."""
+    held = len(model.buffers[tensor.buffer].data)
+    if not held or len(tensor.shape) > 8 or held > 8 * most or not work.take(held):
         return None
     try:
         array = constant(model, tensor)
@@ -132,12 +153,24 @@ def sites(file: ModelFile, *names: str) -> Iterator[Site]:
     yield from (site for site in chosen if site.key not in file.noted)
 
 
+def site_of(file: ModelFile, graph: Subgraph, op: Operator) -> Site:
+    """One operator of a file that was read."""
+    assert file.model is not None
+    return Site(file.model, graph, op, work_of(file))
+
+
+def work_of(file: ModelFile) -> Work:
+    """What is left of the file's work."""
+    work: Work = file.memo.setdefault("sites.work", Work(len(file.data)))
+    return work
+
+
 def _index(file: ModelFile) -> dict[str, list[Site]]:
     if "sites" not in file.memo:
         found: dict[str, list[Site]] = {"": []}
         for graph in file.model.subgraphs if file.model is not None else ():
             for op in graph.operators:
-                site = Site(file.model, graph, op)  # type: ignore[arg-type]
+                site = site_of(file, graph, op)
                 found.setdefault(op.name, []).append(site)
                 found[""].append(site)
         file.memo["sites"] = found

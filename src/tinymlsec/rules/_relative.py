@@ -28,7 +28,7 @@ class Effect(StrEnum):
 
 
 _DIVISION = (
-    (("armv6-m",), "has no divide instruction: the compiler's library routine decides, which commonly returns 0"),
+    (("armv6",), "has no divide instruction: the compiler's library routine decides, which commonly returns 0"),
     (
         ("armv7-m", "armv7e-m", "armv8-m mainline", "armv8.1-m"),
         "divides by zero without a fault and gets 0, a silent wrong value, unless CCR.DIV_0_TRP is set",
@@ -39,10 +39,13 @@ _DIVISION = (
     (("xtensa",), "raises the exception IntegerDivideByZero"),
     (("x86",), "raises a fault that ends the process (SIGFPE)"),
     (("avr",), "has no divide instruction: the library routine decides"),
+    (("mips32",), "divides by zero without a fault to no defined value; compilers add a trap unless told not to"),
+    (("arcv2",), "raises an exception if STATUS32.DZ is set, and else gives no defined value"),
 )
 """Instruction sets and what their integer division by zero does. Sources: Arm, Armv7-M and Armv8-M Architecture
 Reference Manuals (SDIV, CCR); Arm Architecture Reference Manual for A-profile; RISC-V Unprivileged ISA, chapter M;
-Cadence, Xtensa Instruction Set Architecture (QUOS); Intel, Software Developer's Manual (#DE)."""
+Cadence, Xtensa Instruction Set Architecture (QUOS); Intel, Software Developer's Manual (#DE); MIPS32 Architecture for
+Programmers, volume II (DIV); Synopsys, ARCv2 Programmer's Reference (EV_DivZero)."""
 
 
 def on_device(file: ModelFile, effect: Effect) -> str:

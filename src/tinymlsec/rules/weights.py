@@ -25,6 +25,8 @@ _HIDING = "Wang et al., EvilModel, ISCC 2021; Liu et al., StegoNet, ACSAC 2020"
 _COMPARE = "compare the tensor with the one of the trained model; convert again from the source"
 LEAST_BYTES = 512
 """Bytes of a constant from which its content is looked at."""
+MAX_LOOKED = 16 << 20
+"""Bytes of one constant that are looked at; the largest of a microcontroller's model are below 1 MiB."""
 LEAST_HIDDEN_TEXT = 32
 """Characters of the shortest text that counts in planes of least significant bits."""
 LEAST_PATTERN = 1024
@@ -41,8 +43,14 @@ class _Constant:
 
     buffer: Buffer
     raw: NDArray[np.uint8]
+    """Its bytes, the first `MAX_LOOKED` of them."""
     graph: Subgraph | None = None
     tensor: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return len(self.buffer.data)
 
     @property
     def width(self) -> int:
@@ -66,7 +74,7 @@ def _constants(file: ModelFile) -> list[_Constant]:
                 users.setdefault(tensor.buffer, (graph, tensor))
         named = {entry.buffer for entry in model.metadata} | compression_buffers(model)
         file.memo["constants"] = [
-            _Constant(buffer, np.frombuffer(buffer.data, np.uint8), *users.get(buffer.index, (None, None)))
+            _Constant(buffer, np.frombuffer(buffer.data[:MAX_LOOKED], np.uint8), *users.get(buffer.index, (None, None)))
             for buffer in model.buffers
             if len(buffer.data) and (buffer.index in users or buffer.index not in named)
         ]
@@ -84,7 +92,7 @@ def _looked_at(file: ModelFile, least: int = LEAST_BYTES) -> Iterator[_Constant]
 def _plain_weights(file: ModelFile, least: int = LEAST_BYTES) -> Iterator[_Constant]:
     """Without packed tensors, whose bytes are indices or a code: they have another size than shape and type say."""
     for item in _looked_at(file, least):
-        if item.tensor is None or byte_size(item.tensor.dtype, math.prod(item.tensor.shape)) == item.raw.size:
+        if item.tensor is None or byte_size(item.tensor.dtype, math.prod(item.tensor.shape)) == item.size:
             yield item
 
 
@@ -233,7 +241,7 @@ def outstanding(file: ModelFile) -> Iterator[Hit]:
         if tensor is None or len(tensor.shape) < 2 or not (tensor.dtype == "float32" or (q and q.per_channel)):
             continue
         axis = q.dimension if q and q.per_channel else 0
-        values = _values(model, tensor)
+        values = _values(model, tensor) if item.size <= MAX_LOOKED else None
         if values is None or not 0 <= axis < values.ndim or not values.size:
             continue
         found = statistics.outstanding_channel(values, q.scale if q else np.ones(1, np.float32), axis)
@@ -283,8 +291,8 @@ def unused(file: ModelFile) -> Iterator[Hit]:
     """
     model = model_of(file)
     for item in _constants(file):
-        if item.tensor is None and item.buffer.index and item.raw.size >= LARGE_UNUSED:
-            yield Hit(f"Buffer {item.buffer.index} holds {item.raw.size:,} bytes that nothing uses.", _at(model, item))
+        if item.tensor is None and item.buffer.index and item.size >= LARGE_UNUSED:
+            yield Hit(f"Buffer {item.buffer.index} holds {item.size:,} bytes that nothing uses.", _at(model, item))
 
 
 @rule(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_HITS = 64
 """Findings kept of one rule in one file; a hostile file could have one for each of 32,768 operators."""
+MAX_SEEN = 40_000
+"""Hits of one rule that are counted; more than a file can have operators."""
 RAW_FAMILIES = ("STRUCT", "IDX")
 """Families that have something to say about a file that the reader refused."""
 
@@ -74,20 +76,31 @@ def scan_model(file: ModelFile) -> ModelScan:
     incomplete: list[str] = []
     failures: list[str] = []
     for rules in _families(file):
-        before = len(findings)
+        places: set[tuple[int, int]] = set()
         for rule in rules:
             try:
-                found = [rule.finding(hit) for hit in islice(rule.check(file), MAX_HITS + 1)]
+                found, seen = _run(rule, file, places)
             except Exception as error:  # a plug-in's rule, or a fault of ours, must not silence the other rules
                 failures.append(f"rule {rule.id} failed: {type(error).__name__}: {str(error)[:200]}")
                 continue
-            findings += found[:MAX_HITS]
-            if len(found) > MAX_HITS:
+            findings += found
+            if seen > MAX_HITS:
                 incomplete.append(f"{rule.id}: more than {MAX_HITS} places, the first {MAX_HITS} are listed")
-        file.noted |= {
-            (f.location.subgraph or 0, f.location.op) for f in findings[before:] if f.location.op is not None
-        }
+        file.noted |= places
     return ModelScan(file, tuple(findings), tuple(incomplete), tuple(failures))
+
+
+def _run(rule: Rule[Any], file: ModelFile, places: set[tuple[int, int]]) -> tuple[list[Finding], int]:
+    """(findings, number of hits) of one rule; operators of all hits are noted, also of those that are not listed."""
+    found: list[Finding] = []
+    seen = 0
+    for hit in islice(rule.check(file), MAX_SEEN):
+        seen += 1
+        if hit.location.op is not None:
+            places.add((hit.location.subgraph or 0, hit.location.op))
+        if seen <= MAX_HITS:
+            found.append(rule.finding(hit))
+    return found, seen
 
 
 def run_model_rules(

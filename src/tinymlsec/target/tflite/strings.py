@@ -16,7 +16,7 @@ from tinymlsec._lazy import np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_SEARCHED = 64 << 20
+MAX_SEARCHED = 16 << 20
 """Bytes of the file that are searched."""
 MAX_HITS = 20
 """Distinct hits kept of one kind."""

@@ -51,11 +51,14 @@ class _Graph:
             for index in op.outputs:
                 self.writers.setdefault(index, []).append(op.index)
 
-    def hit(self, op: Operator, tensor: Tensor | None, message: str, rule: str, effect: Effect, cve: str = "") -> Fault:
+    def hit(
+        self, op: Operator, tensor: Tensor | None, message: str, rule: str, effect: Effect, cve: str = "", row: str = ""
+    ) -> Fault:
+        """A fault of an operator; `row` is the row of the runtime's table where it is not that of the rule."""
         place = at_operator(self.model, self.graph, op, None if tensor is None else tensor.index)
         text = f"{op_words(op)[:1].upper()}{op_words(op)[1:]} {message}"
         names = (cve,) if cve else ()
-        return rule, relative(self.file, text, place, rule=rule, op=_builtin(op), cve=names, effect=effect)
+        return rule, relative(self.file, text, place, rule=row or rule, op=_builtin(op), cve=names, effect=effect)
 
     def is_constant(self, tensor: Tensor) -> bool:
         return len(self.model.buffers[tensor.buffer].data) > 0
@@ -99,7 +102,7 @@ def _subgraphs(state: _Graph, op: Operator) -> Iterator[Fault]:
     for option, callee in callees(op):
         if not 0 <= callee < count:
             message = f"has {option} = {callee}; expected 0 to {count - 1}."
-            yield state.hit(op, None, message, "IDX-05", Effect.READ)
+            yield state.hit(op, None, message, "IDX-05", Effect.READ, row="IDX-05 negative" if callee < 0 else "")
 
 
 def _missing(state: _Graph, op: Operator) -> Iterator[Fault]:

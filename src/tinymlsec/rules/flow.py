@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules._calls import callees, closing_calls, edges, longest_chain
@@ -12,6 +14,7 @@ from tinymlsec.rules._relative import Effect, relative
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ModelFile
 from tinymlsec.target.tflite.graph import Operator, Subgraph, Tensor
+from tinymlsec.target.tflite.schema import byte_size
 
 _KERNELS = (
     "TensorFlow Lite Micro 90b983c, kernels/if.cc, while.cc, call_once.cc, kernel_util.cc:181-255 (read, not run)"
@@ -89,13 +92,13 @@ def loop_signature(file: ModelFile) -> Iterator[Hit]:
             continue
         own, results = _tensors(graph, op.inputs), _tensors(graph, op.outputs)
         fault = (
-            _differ("inputs of the condition", own, _tensors(condition, condition.inputs))
-            or _not_boolean(_tensors(condition, condition.outputs))
-            or _differ("inputs of the body", own, _tensors(body, body.inputs))
-            or _differ("outputs of the body", own, _tensors(body, body.outputs))
-            or _differ("outputs of the operator", own, results)
+            _differ("inputs of the condition", own, _tensors(condition, condition.inputs), "FLOW-03")
+            or _not_boolean(_tensors(condition, condition.outputs), "FLOW-03")
+            or _differ("inputs of the body", own, _tensors(body, body.inputs), "FLOW-03")
+            or _differ("outputs of the body", own, _tensors(body, body.outputs), "FLOW-03")
+            or _differ("outputs of the operator", own, results, "FLOW-03")
         )
-        yield from _mismatch(file, graph, op, fault, "FLOW-03")
+        yield from _mismatch(file, graph, op, fault)
 
 
 @rule(
@@ -111,14 +114,24 @@ def branch_signature(file: ModelFile) -> Iterator[Hit]:
     operator's outputs keep what lay in memory.
     """
     for graph, op in _fresh(file, "IF"):
-        own, results = _tensors(graph, op.inputs[1:]), _tensors(graph, op.outputs)
-        fault = _not_boolean(_tensors(graph, op.inputs[:1]), "condition")
-        for (option, number), name in zip(callees(op), ("then", "else"), strict=True):
-            del option
-            branch = model_of(file).subgraphs[number]
-            fault = fault or _differ(f"inputs of the {name} branch", own, _tensors(branch, branch.inputs))
-            fault = fault or _differ(f"outputs of the {name} branch", results, _tensors(branch, branch.outputs))
-        yield from _mismatch(file, graph, op, fault, "FLOW-04")
+        fault = _not_boolean(_tensors(graph, op.inputs[:1]), "FLOW-04", "condition")
+        late = False
+        for option, number in callees(op):
+            if fault is None:
+                late = option.startswith("else")
+                fault = _branch_fault(graph, op, model_of(file).subgraphs[number], option.partition("_")[0])
+        yield from _mismatch(file, graph, op, fault, Effect.FAIL if late else Effect.WRONG)
+
+
+def _branch_fault(graph: Subgraph, op: Operator, branch: Subgraph, name: str) -> _Fault | None:
+    """What does not fit in one branch; the `else` branch has rows of its own, since it is met while running only."""
+    rule_id = "FLOW-04 else" if name == "else" else "FLOW-04"
+    own, results = _tensors(graph, op.inputs[1:]), _tensors(graph, op.outputs)
+    if results and not branch.outputs:
+        return _Fault(f"no outputs of the {name} branch; expected {len(results)}", "FLOW-04 outputs")
+    return _differ(f"inputs of the {name} branch", own, _tensors(branch, branch.inputs), rule_id) or _differ(
+        f"outputs of the {name} branch", results, _tensors(branch, branch.outputs), rule_id
+    )
 
 
 @rule(
@@ -132,42 +145,55 @@ def call_signature(file: ModelFile) -> Iterator[Hit]:
     """
     for graph, op in _fresh(file, "CALL", "CALL_ONCE"):
         target = model_of(file).subgraphs[next(number for _, number in callees(op))]
+        fault: _Fault | None = None
         if op.name == "CALL_ONCE" and (target.inputs or target.outputs):
             ports = f"{len(target.inputs)} inputs and {len(target.outputs)} outputs"
-            yield from _mismatch(file, graph, op, f"subgraph {target.index} has {ports}; expected none", "FLOW-05")
+            fault = _Fault(f"subgraph {target.index} has {ports}; expected none", "FLOW-05")
         elif op.name == "CALL":
             ins, outs = _tensors(graph, op.inputs), _tensors(graph, op.outputs)
-            fault = _differ("inputs of the subgraph", ins, _tensors(target, target.inputs))
-            fault = fault or _differ("outputs of the subgraph", outs, _tensors(target, target.outputs))
-            yield from _mismatch(file, graph, op, fault, "FLOW-05")
+            fault = _differ("inputs of the subgraph", ins, _tensors(target, target.inputs), "FLOW-05")
+            fault = fault or _differ("outputs of the subgraph", outs, _tensors(target, target.outputs), "FLOW-05")
+        yield from _mismatch(file, graph, op, fault)
 
 
 def _tensors(graph: Subgraph, indices: Sequence[int]) -> list[Tensor]:
     return [graph.tensors[index] for index in indices if 0 <= index < len(graph.tensors)]
 
 
-def _differ(what: str, own: list[Tensor], other: list[Tensor]) -> str:
-    """What differs between two lists of tensors, in words; empty where they agree."""
+@dataclass(frozen=True)
+class _Fault:
+    """What does not fit, and the row of the runtime's table that is about it."""
+
+    text: str
+    row: str
+
+
+def _differ(what: str, own: list[Tensor], other: list[Tensor], rule_id: str) -> _Fault | None:
+    """What differs between two lists of tensors; None where they agree."""
     if len(own) != len(other):
-        return f"{len(other)} {what}; expected {len(own)}"
+        return _Fault(f"{len(other)} {what}; expected {len(own)}", rule_id)
     for place, (left, right) in enumerate(zip(own, other, strict=True)):
         if (left.dtype, left.shape) != (right.dtype, right.shape):
             found, wanted = (f"{t.dtype}{list(t.shape)}" for t in (right, left))
-            return f"{found} at place {place} of the {what}; expected {wanted}"
-    return ""
+            sizes = {byte_size(t.dtype, math.prod(t.shape)) for t in (left, right)}
+            row = f"{rule_id} type" if len(sizes) == 1 else rule_id  # runtimes compare numbers of bytes
+            return _Fault(f"{found} at place {place} of the {what}; expected {wanted}", row)
+    return None
 
 
-def _not_boolean(tensors: list[Tensor], what: str = "outputs of the condition") -> str:
+def _not_boolean(tensors: list[Tensor], rule_id: str, what: str = "outputs of the condition") -> _Fault | None:
     if len(tensors) == 1 and tensors[0].dtype == "bool" and all(size == 1 for size in tensors[0].shape):
-        return ""
+        return None
     found = ", ".join(f"{t.dtype}{list(t.shape)}" for t in tensors[:3]) or "nothing"
-    return f"{found} as {what}; expected one boolean value"
+    return _Fault(f"{found} as {what}; expected one boolean value", f"{rule_id} condition")
 
 
-def _mismatch(file: ModelFile, graph: Subgraph, op: Operator, fault: str, rule_id: str) -> Iterator[Hit]:
-    if fault:
+def _mismatch(
+    file: ModelFile, graph: Subgraph, op: Operator, fault: _Fault | None, effect: Effect = Effect.WRONG
+) -> Iterator[Hit]:
+    if fault is not None:
         place = at_operator(model_of(file), graph, op)
-        yield relative(file, f"{_words(op)}: {fault}.", place, rule=rule_id, op=op.name, effect=Effect.WRONG)
+        yield relative(file, f"{_words(op)}: {fault.text}.", place, rule=fault.row, op=op.name, effect=effect)
 
 
 @rule(

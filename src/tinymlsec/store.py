@@ -22,6 +22,12 @@ from tinymlsec.errors import RunFolderError
 from tinymlsec.evidence import Evidence
 from tinymlsec.records import SCHEMA_VERSION, VerdictKind
 from tinymlsec.run_record import RunRecord
+from tinymlsec.small_files import MAX_DEPTH, check_depth, write_atomically
+
+__all__ = [
+    "ARTIFACTS", "EVIDENCE_FILE", "LOCK_FILE", "MAX_DEPTH", "MAX_EVIDENCE_BYTES", "MAX_RECORD_BYTES", "RUN_FILE",
+    "RunStore", "canonical", "check_depth", "digest_of", "write_atomically",
+]  # fmt: skip
 
 R = TypeVar("R", RunRecord, Evidence)
 
@@ -30,8 +36,6 @@ _LEFT_OVER = re.compile(r"\.lock|\.write-probe|\.run\.json\.\d+\.tmp")
 
 MAX_RECORD_BYTES = 32 * 2**20
 MAX_EVIDENCE_BYTES = 64 * 2**20
-MAX_DEPTH = 64
-"""Deepest nesting of a record; beyond it, writers of JSON give up one after the other."""
 RUN_FILE, EVIDENCE_FILE, ARTIFACTS, LOCK_FILE = "run.json", "evidence.jsonl", "artifacts", ".lock"
 
 
@@ -43,22 +47,6 @@ def canonical(value: Any) -> bytes:
 def digest_of(value: Any) -> str:
     """SHA-256 of the canonical JSON text of a value."""
     return hashlib.sha256(canonical(value)).hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunFolderError(
-            "the run folder cannot be written", found=f"{path}: {error.strerror}", next_step="choose another -o RUN_DIR"
-        ) from error
 
 
 class RunStore:
@@ -247,25 +235,6 @@ def _parse(text: bytes, where: str) -> dict[str, Any]:
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is no number that JSON knows")
-
-
-def check_depth(value: object) -> None:
-    """A value that is to become a record nests at most `MAX_DEPTH` deep.
-
-    Raises:
-        ValueError: it nests deeper.
-    """
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested more than {MAX_DEPTH} deep")
 
 
 _EDITED = "the folder was changed after the run; run again into a new folder"

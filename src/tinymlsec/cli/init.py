@@ -19,7 +19,7 @@ def init(
     """Write a deployment profile: every fact the scoring reads, with its meaning and allowed values as comments."""
     from tinymlsec.cli.terminal import console
     from tinymlsec.errors import UsageError
-    from tinymlsec.store import write_atomically
+    from tinymlsec.small_files import write_atomically
     from tinymlsec.target.deployment_file import profile_text
 
     flags = dict(_split(setting) for setting in settings or [])

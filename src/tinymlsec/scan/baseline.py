@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from tinymlsec.errors import InputError
 from tinymlsec.records import SCHEMA_VERSION, Record
 from tinymlsec.scan.records import FileReport, Known, ScanReport
-from tinymlsec.store import check_depth, write_atomically
+from tinymlsec.small_files import check_depth, write_atomically
 
 R = TypeVar("R", bound=Record)
 

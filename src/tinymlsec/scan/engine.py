@@ -62,11 +62,11 @@ def scan(
 
 def _checked(settings: ScanSettings) -> Scanner:
     """A scanner whose settings name what exists: wrong names are told before any work begins."""
-    from tinymlsec.target.deployment import load_deployment
-
     scanner = Scanner(settings)
     scanner.device, scanner.runtime, scanner.linked  # noqa: B018 - worked out now, so that errors come now
     if settings.deployment is not None:
+        from tinymlsec.target.deployment import load_deployment
+
         load_deployment(settings.deployment)
     return scanner
 

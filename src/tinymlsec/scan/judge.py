@@ -92,7 +92,8 @@ class _Ledger:
         for entry in self._config.suppress:
             if self._expired(entry):
                 count = self._used[entry]
-                again = f"{count} finding{'' if count == 1 else 's'} count again" if count else "it matches nothing"
+                words = "1 finding counts again" if count == 1 else f"{count} findings count again"
+                again = words if count else "it matches nothing"
                 yield f"{entry.words} expired on {entry.expires}: {again}"
             elif not self._used[entry]:
                 yield f"{entry.words} matches nothing"

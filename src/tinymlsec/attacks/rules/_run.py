@@ -22,6 +22,8 @@ PRESETS: Mapping[EffortLevel, Preset] = {level: {} for level in EffortLevel}
 CONTROLS = ("product and image with every weakness", "product and image with none")
 DECISIVE = Severity.MEDIUM
 MOST_FINDINGS = 100
+_OF_PART = ("device.", "bypass.")
+"""Facts that come with the part; they say nothing of a product before something is known of that."""
 _NOT_HERE = ("CARVE",)
 """A model that lies in an image in the clear is no open door; `image-carving` is about it."""
 MOST_WORDS = 1900
@@ -109,8 +111,8 @@ def _look(question: Question, target: Target) -> _Seen:
     findings, failures = _of_image(question, file) if file is not None and wanted else ((), ())
     sights = seen_in(file, findings) if file is not None else {}
     scan = product_findings(target.device, target.deployment, sights, only=_rules(question, "product"))
-    told = [name for name, value in scan.asked.items() if value != "unknown"]
-    if not told and not wanted:
+    told = [name for name, value in scan.asked.items() if value != "unknown" and not name.startswith(_OF_PART)]
+    if not told and not wanted and not scan.findings:
         raise CapabilityMissing(
             f"nothing is known that rules about {question.threat} could judge",
             found="no facts of device or product" + (", no firmware image" if _rules(question, "image") else ""),

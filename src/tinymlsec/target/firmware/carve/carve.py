@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from tinymlsec.target.firmware.carve.budget import Budget
 from tinymlsec.target.firmware.carve.entropy import EntropyMap, entropy_map
 from tinymlsec.target.firmware.carve.hits import Hit, Stream
-from tinymlsec.target.firmware.carve.limits import DEFAULT_SECONDS, MAX_FOUND, MAX_STREAMS
-from tinymlsec.target.firmware.carve.nested import search
+from tinymlsec.target.firmware.carve.limits import DEFAULT_SECONDS, MAX_FOUND
+from tinymlsec.target.firmware.carve.nested import search_hidden, search_plain
 from tinymlsec.target.firmware.carve.places import Places
 from tinymlsec.target.firmware.carve.runs import Run, runs_of
 from tinymlsec.target.firmware.image import FirmwareImage
+
+MOST_LISTED = 256
+"""Compressed streams that are listed."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +78,18 @@ def carve_image(image: FirmwareImage, data: bytes, seconds: float = DEFAULT_SECO
     runs = runs_of(image, budget)
     found: list[Found] = []
     streams: list[PackedStream] = []
-    for run in sorted(runs, key=lambda each: -len(each.data)):
+    # What lies plain is looked for in all runs first, so that nothing hidden or hostile takes its time.
+    largest_first = sorted(runs, key=lambda each: -len(each.data))
+    plain = [search_plain(run.data, budget) for run in largest_first]
+    for run, before in zip(largest_first, plain, strict=True):
 
         def note(stream: Stream, run: Run = run) -> None:
-            if len(streams) < MAX_STREAMS:
+            if len(streams) < MOST_LISTED:
                 address = run.address + stream.at
                 where = places.offset(address)
                 streams.append(PackedStream(stream.encoding, address, where, stream.stored, len(stream.data)))
 
-        for hit in search(run.data, budget, note):
+        for hit in search_hidden(run.data, budget, note, before):
             address = run.address + hit.at
             found.append(Found(hit, address, places.offset(address)))
     found = sorted(found, key=lambda each: each.address)[:MAX_FOUND]

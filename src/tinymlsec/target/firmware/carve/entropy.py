@@ -16,14 +16,15 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymlsec.target.firmware.carve.weight_statistics import weight_blocks
+from tinymlsec.target.firmware.carve.weight_statistics import alike, weight_blocks
 
 BLOCK = 1024
 """Bytes of a block."""
 _CHUNK = 1024
 """Blocks that are counted at once, to bound memory."""
 DENSE = 7.6
-"""bits per byte: noise gives 7.8 with a spread of 0.02, int8 weights 7.5 or less as a rule, code 5 to 6.8."""
+"""bits per byte: noise gives 7.8 with a spread of 0.02, int8 weights 7.5 or less as a rule, code 5 to 6.8. Tables of
+wider numbers reach it too, so dense bytes must also be alike whatever their place modulo 4."""
 _UNIFORM = 0.97
 """Share of one value that makes a block zeros or erased."""
 _TEXT = 0.9
@@ -91,7 +92,7 @@ def _classify(raw: NDArray[np.uint8]) -> tuple[NDArray[np.float64], list[Content
         Content.ZEROS: counts[:, 0] >= _UNIFORM * sizes,
         Content.ERASED: counts[:, 255] >= _UNIFORM * sizes,
         Content.TEXT: (printable + counts[:, 0] >= _TEXT * sizes) & (printable > sizes / 2),
-        Content.DENSE: entropy >= DENSE,
+        Content.DENSE: (entropy >= DENSE) & alike(placed),
         Content.WEIGHTS: weight_blocks(placed),
         Content.CODE: upper[:, _THUMB].sum(axis=1) >= _CODE * upper.sum(axis=1).clip(1),
     }

@@ -41,8 +41,9 @@ def find_framed(data: bytes, budget: Budget) -> Iterator[Stream]:
     for at, kind in _candidates(data):
         if at < end:
             continue
-        if found >= MAX_STREAMS or budget.ended(f"compressed streams from 0x{at:x} on"):
+        if found >= MAX_STREAMS:
             budget.skip(f"compressed streams from 0x{at:x} on: {found} were found before")
+        if found >= MAX_STREAMS or budget.ended(f"compressed streams from 0x{at:x} on"):
             return
         stream = _open(kind, view, at, budget)
         if stream is not None and len(stream.data) >= MIN_UNPACKED:

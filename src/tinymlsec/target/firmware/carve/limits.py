@@ -15,11 +15,11 @@ MAX_PARSES = 2_000
 MAX_SPANS = 400_000
 """Tables, vectors and fields of one model that are followed to find its end; a large real one has 20,000."""
 
-MAX_UNPACKED = 16 << 20
+MAX_UNPACKED = 8 << 20
 """Bytes that one compressed stream is unpacked to; the rest of it is not looked at, and that is said."""
-MAX_UNPACKED_TOTAL = 48 << 20
+MAX_UNPACKED_TOTAL = 24 << 20
 """Likewise for all streams of one image."""
-MAX_STREAMS = 256
+MAX_STREAMS = 4_096
 """Compressed streams that are unpacked in one image."""
 MIN_UNPACKED = 256
 """Bytes that a stream must give; no model is smaller, and bytes taken for a stream by chance give less."""

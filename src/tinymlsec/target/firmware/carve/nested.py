@@ -26,11 +26,20 @@ def search(data: bytes, budget: Budget, note: Callable[[Stream], None]) -> list[
 
     Args:
         data: what is searched.
-        budget: ends all but the search for models in plain.
+        budget: ends the search.
         note: is told of each compressed stream that was unpacked.
     """
-    hits = list(_open_models(data, budget))
-    hits += find_xored(data, budget)
+    return search_hidden(data, budget, note, search_plain(data, budget))
+
+
+def search_plain(data: bytes, budget: Budget) -> list[Hit]:
+    """Models that lie as they are."""
+    return list(_open_models(data, budget))
+
+
+def search_hidden(data: bytes, budget: Budget, note: Callable[[Stream], None], plain: list[Hit]) -> list[Hit]:
+    """Models under keys and in streams, with those that lie plain and were found before."""
+    hits = [*plain, *find_xored(data, budget)]
     taken: list[tuple[int, int]] = []
     for stream in find_framed(data, budget):
         note(stream)

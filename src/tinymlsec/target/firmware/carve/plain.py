@@ -34,8 +34,10 @@ def find_plain(data: bytes, budget: Budget) -> Iterator[Hit]:
     for count, start in enumerate(starts.tolist()):
         if start < end:
             continue
-        if found >= MAX_FOUND or count >= MAX_PARSES or budget.ended("models in plain"):
-            budget.skip(f"places that may be models from 0x{start:x} on: {found} models were found before")
+        if found >= MAX_FOUND or count >= MAX_PARSES:
+            budget.skip(f"places that may be models from 0x{start:x} on: {found} models and {count} places before")
+            return
+        if count and budget.ended(f"places that may be models from 0x{start:x} on"):
             return
         hit = model_at(data, start, budget)
         if hit is not None:

@@ -25,6 +25,8 @@ from tinymlsec.target.tflite.schema import FILE_IDENTIFIER
 
 _PLAIN = (None, None, 0, 0, *FILE_IDENTIFIER)
 """First eight bytes of a model; None where they differ from one to the next."""
+_LOOK = 256
+"""Places between two looks at the clock."""
 _HEAD = 1 << 16
 """Bytes decoded to look for a root table: the reference to it is below 65,536."""
 _KEYS_TRIED = 8
@@ -64,7 +66,12 @@ def _by_plaintext(data: bytes, length: int, budget: Budget) -> Iterator[Hit]:
     places = _places(raw, length)
     if len(places) > MAX_XOR_PLACES:
         budget.skip(f"{len(places):,} places that fit an XOR key of {length} bytes: {MAX_XOR_PLACES:,} were looked at")
-    for start in places[:MAX_XOR_PLACES].tolist():
+    end = 0
+    for count, start in enumerate(places[:MAX_XOR_PLACES].tolist()):
+        if start < end:
+            continue
+        if count % _LOOK == _LOOK - 1 and budget.ended(f"XOR keys of {length} bytes"):
+            return
         key = _key(raw, start, length)
         if not key.any():
             continue
@@ -75,6 +82,7 @@ def _by_plaintext(data: bytes, length: int, budget: Budget) -> Iterator[Hit]:
             return
         hit = model_at(_decode(raw[start : start + MAX_MODEL_BYTES], key), 0, budget)
         if hit is not None:
+            end = start + hit.stored
             yield replace(hit, at=start, encodings=(_name(key),))
 
 

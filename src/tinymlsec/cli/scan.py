@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinymlsec.scan.settings import ScanSettings
 
 EXIT_INTERRUPTED = 130
-SECONDS = 2.0
+SECONDS = 1.0
 """`scan.settings.DEFAULT_SECONDS`, which a test holds equal: importing it here would cost every start."""
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tinymlsec.context import Progress, silent
 from tinymlsec.scan.cache import ScanCache, code_digest
 from tinymlsec.scan.collect import Found, collect
 from tinymlsec.scan.fingerprint import fingerprints
+from tinymlsec.scan.kinds import MODEL_NAMES
 from tinymlsec.scan.records import FileKind, FileReport, ScanReport
 from tinymlsec.scan.scanner import Scanner
 from tinymlsec.scan.settings import ScanSettings
@@ -21,6 +23,8 @@ _START_SECONDS = 1.5
 """Work below which processes cost more than they save: each imports everything anew."""
 _FILE_SECONDS, _BYTE_SECONDS = 0.008, 0.5e-6
 """About what a file costs; only to choose between one process and several."""
+_MODELS, _MODEL_BYTES = 16, 8 << 20
+"""Models, and their size, that images are searched for."""
 
 
 def scan(
@@ -47,6 +51,7 @@ def scan(
     settings, begin = settings or ScanSettings(), time.perf_counter()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     found = collect(paths)
+    settings = replace(settings, models=settings.models or _given_models(found.files))
     scanner = _checked(settings)
     scanner.cache = _cache(settings) if use_cache else None
     device = scanner.device
@@ -69,6 +74,15 @@ def _checked(settings: ScanSettings) -> Scanner:
 
         load_deployment(settings.deployment)
     return scanner
+
+
+def _given_models(files: Sequence[Found]) -> tuple[Path, ...]:
+    """Model files that the user named beside other files: those are likely to hold them."""
+    models = [
+        item.path for item in files
+        if item.given and item.path.suffix.lower() in MODEL_NAMES and item.size <= _MODEL_BYTES
+    ]  # fmt: skip
+    return tuple(models[:_MODELS]) if len(models) < len(files) else ()
 
 
 def processors() -> int:

@@ -13,7 +13,7 @@ HEAD_BYTES = 4096
 SCANNED = frozenset({FileKind.TFLITE, FileKind.ELF, FileKind.HEX, FileKind.UF2, FileKind.RAW})
 """Kinds that rules exist for."""
 
-_MODEL_NAMES = frozenset({".tflite", ".lite", ".tfl"})
+MODEL_NAMES = frozenset({".tflite", ".lite", ".tfl"})
 _RAW_NAMES = frozenset({".bin", ".img", ".fw", ".rom", ".raw", ".flash", ".dump"})
 _MODEL = re.compile(rb"....TFL\d", re.DOTALL)
 _MACHINES = {40: "Arm", 243: "RISC-V"}
@@ -38,7 +38,7 @@ def kind_of_file(head: bytes, size: int, name: str, *, given: bool) -> tuple[Fil
     from tinymlsec.target.tflite.sniff import looks_like
 
     ending = PurePosixPath(name).suffix.lower()
-    if _MODEL.match(head) or ending in _MODEL_NAMES:
+    if _MODEL.match(head) or ending in MODEL_NAMES:
         return FileKind.TFLITE, ""
     kind = kind_of(head)
     if kind == "elf":

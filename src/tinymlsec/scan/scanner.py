@@ -58,6 +58,11 @@ class Scanner:
 
         return linked_in_file(self._settings.firmware) | frozenset(self.runtime.custom)
 
+    @cached_property
+    def models(self) -> tuple[bytes, ...]:
+        """Models to look for in images, in other forms than a file."""
+        return tuple(path.read_bytes() for path in self._settings.models)
+
     def scan(self, found: Found) -> FileReport:
         """The report of one file. Whatever happens, it is a report: an error of one file never ends a scan."""
         start = time.perf_counter()
@@ -107,7 +112,19 @@ class Scanner:
         return _confirmed(report, data, self._settings) if self._settings.confirm else report
 
     def _image(self, found: Found, kind: FileKind, data: bytes, digest: str) -> FileReport:
-        raise NotImplementedError
+        from tinymlsec.scan.image_facts import image_facts, seen_in
+        from tinymlsec.scan.images import scan_image
+
+        result = scan_image(
+            data, found.path.name, device=self.device, runtime=self.runtime, linked=self.linked, models=self.models,
+            seconds=self._settings.seconds,
+        )  # fmt: skip
+        seen = dict(seen_in(result.file, result.findings))
+        return FileReport(
+            path=found.shown, kind=kind, sha256=digest, size=len(data), findings=result.findings,
+            contained=result.contained, skipped=result.skipped,
+            facts={**result.facts, **image_facts(result.file), "seen": seen},
+        )  # fmt: skip
 
 
 def _confirmed(report: FileReport, data: bytes, settings: ScanSettings) -> FileReport:

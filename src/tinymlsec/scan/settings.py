@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinymlsec.rules.runtime import DEFAULT_RUNTIME
-
-DEFAULT_SECONDS = 2.0
-"""Time that one image may cost for searches without an end, such as raw compressed streams."""
+from tinymlsec.target.firmware.carve.limits import DEFAULT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,9 @@ class ScanSettings:
     confirm: bool = False
     """Run model files that have findings on the sandboxed runtime."""
     seconds: float = DEFAULT_SECONDS
-    """Time budget of one image."""
+    """CPU time of one image for searches without an end, such as raw compressed streams."""
+    models: tuple[Path, ...] = ()
+    """Model files that images are searched for in other forms, such as weights in C arrays."""
 
     def digest(self, code: str) -> str:
         """SHA-256 of what a cached result depends on besides the file.
@@ -36,7 +36,7 @@ class ScanSettings:
             code: from `cache.code_digest`.
         """
         parts = [code, self.runtime, repr(self.confirm), repr(self.seconds), self._device_text()]
-        parts += [_content(self.deployment), _content(self.firmware)]
+        parts += [_content(self.deployment), _content(self.firmware), *map(_content, self.models)]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
     def _device_text(self) -> str:

@@ -118,31 +118,38 @@ def padding_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
             )
 
 
-def slice_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
-    """STRIDED_SLICE: ellipses, masks, steps of zero."""
+def mask_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
+    """STRIDED_SLICE: ellipses and masks."""
     for site in sites(file, "STRIDED_SLICE"):
-        problem, element = _slice_problem(site)
+        problem = _mask_problem(site)
         if problem:
-            location = site.where() if element is None else site.where(3, element)
             yield relative(
-                file, f"{site.title} {problem}.", location, rule=rule_id, op=site.op.name, cve=("CVE-2021-37686",),
-                effect=Effect.LOOP,
+                file, f"{site.title} {problem}. Old hosts loop without end over two ellipses.", site.where(),
+                rule=rule_id, op=site.op.name, cve=("CVE-2021-37686",), effect=Effect.WRONG,
             )  # fmt: skip
 
 
-def _slice_problem(site: Site) -> tuple[str, int | None]:
+def step_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
+    """STRIDED_SLICE: constant steps of zero."""
+    for site in sites(file, "STRIDED_SLICE"):
+        steps = site.ints(3, SHORT)
+        if steps is not None and (steps == 0).any() and not _mask_problem(site):
+            message = f"{site.title} has steps {steps.tolist()}; expected none of 0."
+            place = site.where(3, int(np.flatnonzero(steps == 0)[0]))
+            yield relative(file, message, place, rule=rule_id, op=site.op.name, effect=Effect.LOOP)
+
+
+def _mask_problem(site: Site) -> str:
     ellipsis = (site.option("ellipsis_mask") or 0) & 0xFFFFFFFF
     if ellipsis.bit_count() > 1:
-        return f"has ellipsis_mask = {ellipsis:#x}; expected one bit at most", None
-    begin, steps = site.shape(1), site.ints(3, SHORT)
+        return f"has ellipsis_mask = {ellipsis:#x}; expected one bit at most"
+    begin = site.shape(1)
     entries = int(np.prod(begin)) if begin else 0
     for name in ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"):
         value = (site.option(name) or 0) & 0xFFFFFFFF
         if begin and value >> entries:
-            return f"has {name} = {value:#x}; expected bits for its {entries} entries only", None
-    if steps is not None and (steps == 0).any():
-        return f"has steps {steps.tolist()}; expected none of 0", int(np.flatnonzero(steps == 0)[0])
-    return "", None
+            return f"has {name} = {value:#x}; expected bits for its {entries} entries only"
+    return ""
 
 
 def state_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:

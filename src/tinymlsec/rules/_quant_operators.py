@@ -168,11 +168,11 @@ def _magnitudes(site: Site, bias: Tensor | None) -> NDArray[np.int64]:
     return np.abs(values.astype(np.int64))
 
 
-def divisor_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
-    """DIV by a constant with a zero in it."""
+def divisor_hits(file: ModelFile, rule_id: str, *, real: bool) -> Iterator[Hit]:
+    """DIV by a constant with a zero in it: of floats (`real`), or of integers."""
     for site in sites(file, "DIV", "FLOOR_DIV", "FLOOR_MOD"):
         values, tensor = site.values(1, MAX_WEIGHTS), site.tensor(1)
-        if values is None or tensor is None:
+        if values is None or tensor is None or (values.dtype.kind == "f") is not real:
             continue
         zero = 0
         if tensor.dtype in QUANTIZED and tensor.quantization is not None and tensor.quantization.zero_point.size:
@@ -180,8 +180,8 @@ def divisor_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
         bad = np.flatnonzero(values == zero)
         if bad.size:
             message = f"{site.title} divides by a constant that is {zero} at element {int(bad[0])}, which stands for 0."
-            effect = Effect.WRONG if values.dtype.kind == "f" else Effect.DIVISION
-            cve = ("CVE-2021-37683",) if site.op.name == "DIV" else ()
+            effect = Effect.WRONG if real else Effect.DIVISION
+            cve = ("CVE-2021-37683",) if site.op.name == "DIV" and not real else ()
             location = site.where(1, int(bad[0]))
             yield relative(file, message, location, rule=rule_id, op=site.op.name, cve=cve, effect=effect)
 

@@ -85,13 +85,13 @@ def relative(
         location: where.
         rule: id of the rule, which rows of the runtime's table may be about.
         op: builtin operator.
-        cve: CVEs of this operator; the first one that the table has a row for decides.
+        cve: CVEs of this operator; where the table has no row of the rule, the first one that it has a row for decides.
         effect: what a kernel without a guard does.
         severity: in place of the rule's, where nothing guards.
         confidence: in place of the rule's.
         fix: in place of the rule's.
     """
-    row = _row(file, op, (*cve, rule))
+    row = _row(file, op, (rule, *cve))
     guard = Guard.ABSENT if op and file.runtime is not None and file.runtime.lacks(op) else None
     guard = guard or (row.guard if row is not None else None)
     if guard in (Guard.GUARD, Guard.ABSENT):

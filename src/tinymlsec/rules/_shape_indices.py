@@ -25,9 +25,8 @@ def _outside(site: Site, position: int, values: NDArray[np.int64], size: int, cv
     bad = np.flatnonzero((values < 0) | (values >= size))
     if not bad.size:
         return None
-    place = int(bad[0])
-    message = f"has the index {int(values[place])} at element {place} of input {position}; expected 0 to {size - 1}"
-    return ShapeFault("SHAPE-10", message, cve, Effect.WRITE if write else Effect.READ, position, place)
+    place, effect = int(bad[0]), Effect.WRITE if write else Effect.READ
+    return _index("SHAPE-10", position, place, int(values[place]), size, cve, effect)
 
 
 def gather(site: Site) -> ShapeFault | None:
@@ -47,10 +46,22 @@ def _tuples(site: Site, position: int, shape: tuple[int, ...], cve: tuple[str, .
     bad = np.flatnonzero(((rows < 0) | (rows >= bounds)).reshape(-1))
     if not bad.size:
         return None
-    place = int(bad[0])
-    size = shape[place % dims[-1]]
-    message = f"has the index {int(indices[place])} at element {place} of input {position}; expected 0 to {size - 1}"
-    return ShapeFault("SHAPE-10", message, cve, Effect.WRITE if write else Effect.READ, position, place)
+    size = shape[int(bad[0]) % dims[-1]]
+    steps = np.array([prod(shape[axis + 1 : dims[-1]]) for axis in range(dims[-1])], np.int64)
+    flat = rows @ steps  # what kernels compute, and the only thing that some of them check
+    beyond = np.flatnonzero((flat < 0) | (flat >= prod(shape[: dims[-1]])))
+    if not beyond.size:
+        return _index("SHAPE-17", position, int(bad[0]), int(indices[bad[0]]), size, (), Effect.WRONG)
+    place = next(int(each) for each in bad if each // dims[-1] in beyond)
+    effect = Effect.WRITE if write else Effect.READ
+    return _index("SHAPE-10", position, place, int(indices[place]), shape[place % dims[-1]], cve, effect)
+
+
+def _index(
+    rule: str, position: int, place: int, found: int, size: int, cve: tuple[str, ...], effect: Effect
+) -> ShapeFault:
+    message = f"has the index {found} at element {place} of input {position}; expected 0 to {size - 1}"
+    return ShapeFault(rule, message, cve, effect, position, place)
 
 
 def gather_nd(site: Site) -> ShapeFault | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tinymlsec.records import Confidence, Severity
-from tinymlsec.rules._option_arguments import axis_hits, block_hits, divided_hits, padding_hits, slice_hits, state_hits
+from tinymlsec.rules._option_arguments import (
+    axis_hits,
+    block_hits,
+    divided_hits,
+    mask_hits,
+    padding_hits,
+    state_hits,
+    step_hits,
+)
 from tinymlsec.rules._option_tables import (
     AXIS_CVES,
     BLOCK_CVES,
@@ -186,13 +194,16 @@ def padding(file: ModelFile) -> Iterator[Hit]:
 
 
 @rule(
-    "OPT-11", "Masks or steps of a slice that cannot be", subject=Subject.MODEL, severity=Severity.MEDIUM,
+    "OPT-11", "Masks of a slice that cannot be", subject=Subject.MODEL, severity=Severity.MEDIUM,
     confidence=Confidence.HIGH, cwe="CWE-835 CWE-1284", cve="CVE-2021-37686", threats="S1 S13", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def slices(file: ModelFile) -> Iterator[Hit]:
-    """STRIDED_SLICE takes one ellipsis at most, masks for entries that exist, and steps other than 0."""
-    yield from slice_hits(file, "OPT-11")
+    """STRIDED_SLICE takes one ellipsis at most, and masks for entries that exist.
+
+    TFLM takes ellipsis and new-axis masks for 0, so that it computes something else than what the file asks for.
+    """
+    yield from mask_hits(file, "OPT-11")
 
 
 @rule(
@@ -295,3 +306,12 @@ def state(file: ModelFile) -> Iterator[Hit]:
     Runtimes look variable inputs up by that mark and get a null pointer where it is missing.
     """
     yield from state_hits(file, "OPT-17")
+
+
+@rule(
+    "OPT-18", "Step of a slice 0", subject=Subject.MODEL, severity=Severity.MEDIUM, confidence=Confidence.HIGH,
+    cwe="CWE-835 CWE-369", threats="S1 S13", fix=_CONVERT, source="definition of the operator",
+)  # fmt: skip
+def step(file: ModelFile) -> Iterator[Hit]:
+    """STRIDED_SLICE goes from begin to end in steps, which a step of 0 never does."""
+    yield from step_hits(file, "OPT-18")

@@ -126,8 +126,8 @@ def accumulator(file: ModelFile) -> Iterator[Hit]:
     confidence=Confidence.HIGH, cwe="CWE-369", cve="CVE-2021-37683", threats="S1 S13", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def divisor(file: ModelFile) -> Iterator[Hit]:
-    """DIV by a constant in which a value is zero (a quantized one: equals its zero point)."""
-    yield from divisor_hits(file, "QUANT-09")
+    """Integer division by a constant in which a value is zero (a quantized one: equals its zero point)."""
+    yield from divisor_hits(file, "QUANT-09", real=False)
 
 
 @rule(
@@ -141,3 +141,12 @@ def missing(file: ModelFile) -> Iterator[Hit]:
     Runtimes follow the pointer to quantization parameters without asking, or take a scale of 0.
     """
     yield from missing_hits(file, "QUANT-10")
+
+
+@rule(
+    "QUANT-11", "Constant float divisor that is zero", subject=Subject.MODEL, severity=Severity.LOW,
+    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", threats="S13", fix=_CONVERT, source="IEEE 754, 7.3",
+)  # fmt: skip
+def float_divisor(file: ModelFile) -> Iterator[Hit]:
+    """Float division by zero is no fault: it gives infinity, or no number, in every inference."""
+    yield from divisor_hits(file, "QUANT-11", real=True)

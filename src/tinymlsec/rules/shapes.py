@@ -197,3 +197,16 @@ def transposed(file: ModelFile) -> Iterator[Hit]:
     The bias of CONV_3D_TRANSPOSE was added with the wrong step, which shows where input and output channels differ.
     """
     yield from _of(file, "SHAPE-16")
+
+
+@rule(
+    "SHAPE-17", "Constant index that names another element", subject=Subject.MODEL, severity=Severity.MEDIUM,
+    confidence=Confidence.HIGH, cwe="CWE-129", threats="S13", fix=_CONVERT,
+    source="seen: tflite-micro of October 2026 compares the position in all of the tensor, not index by index",
+)  # fmt: skip
+def elsewhere(file: ModelFile) -> Iterator[Hit]:
+    """A row of indices of which one is too large or negative, while the place that they give lies in the tensor.
+
+    Kernels that check the place only read another element than what the row says.
+    """
+    yield from _of(file, "SHAPE-17")

@@ -81,7 +81,7 @@ def _options() -> list[Case]:
         of_operator("OPT-03", "CVE max pooling", MAX_POOL, MAX_POOL.but(filter_width=0), "CVE-2021-37684"),
         of_operator("OPT-05", "CVE channels", DEPTH_TO_SPACE, DEPTH_TO_SPACE.but(block_size=0), "CVE-2021-29595"),
         of_constant(
-            "OPT-05", "CVE batches", SPACE_TO_BATCH, SPACE_TO_BATCH.but(1, Const([0, 2])), 1, 0, "CVE-2021-29597"
+            "OPT-05", "CVE batches", SPACE_TO_BATCH, SPACE_TO_BATCH.but(1, Const([2, 0])), 1, 1, "CVE-2021-29597"
         ),
         of_constant("OPT-08", "CVE mean", MEAN, MEAN.but(1, Const([-3])), 1, 0, "CVE-2020-15207"),
         of_constant("OPT-08", "CVE maximum", REDUCE_MAX, REDUCE_MAX.but(1, Const([2])), 1, 0, "CVE-2020-15207"),
@@ -111,7 +111,7 @@ def _shapes() -> list[Case]:
         of_tensor("SHAPE-03", "CVE pooling", POOL, POOL.but(0, Feed((1, 0, 8, 4))), 0, "CVE-2021-37684"),
         of_tensor("SHAPE-13", "CVE dense", DENSE, DENSE.but(2, Const(weights(7))), 2, "CVE-2022-23557"),
         of_tensor("SHAPE-13", "CVE depthwise", DEPTHWISE, DEPTHWISE.but(2, _empty(0)), 2, "CVE-2022-23557"),
-        of_constant("SHAPE-10", "CVE element", GATHER_ND, GATHER_ND.but(1, Const([[0, 9], [1, 1]])), 1, 1,
+        of_constant("SHAPE-10", "CVE element", GATHER_ND, GATHER_ND.but(1, Const([[4, 9], [1, 1]])), 1, 1,
                     "CVE-2022-35938"),
     ]  # fmt: skip
 

@@ -86,7 +86,7 @@ def cases() -> list[Case]:
         of_operator("OPT-10", "padding 2", POOL, POOL.but(padding=2)),
         of_operator("OPT-11", "two ellipses", STRIDED, STRIDED.but(ellipsis_mask=3), "CVE-2021-37686"),
         of_operator("OPT-11", "mask of a third entry", STRIDED, STRIDED.but(begin_mask=4), "CVE-2021-37686"),
-        of_constant("OPT-11", "step 0", STRIDED, STRIDED.but(3, Const([1, 0])), 3, 1, "CVE-2021-37686"),
+        of_constant("OPT-18", "step 0", STRIDED, STRIDED.but(3, Const([1, 0])), 3, 1),
         of_operator("OPT-12", "rank 0", SVDF, SVDF.but(rank=0), "CVE-2021-29598"),
         of_operator("OPT-12", "rank 3 of 4 filters", SVDF, SVDF.but(rank=3), "CVE-2021-29598"),
         of_operator("OPT-13", "multiplier 2", DEPTHWISE, DEPTHWISE.but(depth_multiplier=2), "CVE-2021-29602"),

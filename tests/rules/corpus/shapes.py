@@ -30,6 +30,7 @@ from rules.corpus.one_op import (
 )
 from rules.corpus.options import of_constant, of_operator, of_tensor
 from rules.corpus.sparse import sparse_dense
+from tinymlsec.rules.runtime import DEFAULT_RUNTIME
 
 SCATTER_ND = OneOp("SCATTER_ND", (Const([[0], [3]]), Feed((2, 4)), Const([5, 4])), (out((5, 4)),))
 EMBEDDING = OneOp("EMBEDDING_LOOKUP", (Feed((3,), "int32"), Const(weights(5, 4))), (out((3, 4)),))
@@ -57,7 +58,7 @@ def _sparse() -> Case:
     return Case("SHAPE-15", "sparse weights", DENSE.file(), bad, tensor_offset(bad, 1), "CVE-2022-23561 CVE-2022-23560")
 
 
-def _many_dimensions() -> Case:
+def _many_dimensions(rank: int = 7, runtime: str = DEFAULT_RUNTIME) -> Case:
     def file(rank: int) -> bytes:
         builder = graph()
         x = builder.input((1,) * rank, "float32")
@@ -66,8 +67,8 @@ def _many_dimensions() -> Case:
         )
         return builder.tobytes()
 
-    bad = file(7)
-    return Case("SHAPE-04", "seven", file(2), bad, tensor_offset(bad, 0), "CVE-2021-29605 CVE-2022-23558", count=2)
+    bad, cve = file(rank), "CVE-2021-29605 CVE-2022-23558"
+    return Case("SHAPE-04", f"{rank} dimensions", file(2), bad, tensor_offset(bad, 0), cve, runtime=runtime, count=2)
 
 
 @cache
@@ -122,5 +123,7 @@ def cases() -> list[Case]:
         of_operator("SHAPE-12", "15 elements and 16 columns", DENSE, DENSE.but(0, Feed((1, 15))), "CVE-2021-37680"),
         of_tensor("SHAPE-13", "5 values for 4 channels", CONV, CONV.but(2, Const(weights(5))), 2, "CVE-2022-23557"),
         _sparse(),
+        of_constant("SHAPE-17", "column 9 of 4", GATHER_ND, GATHER_ND.but(1, Const([[0, 9], [1, 1]])), 1, 1),
+        _many_dimensions(9, "litert-2.3"),
         of_operator("SHAPE-16", "5 into 3 channels", CONV_3D_TRANSPOSE, shape_16, "CVE-2022-41894"),
     ]  # fmt: skip

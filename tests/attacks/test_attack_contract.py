@@ -39,7 +39,7 @@ def test_the_docstring_is_a_documentation_page(spec: Attack[Any]) -> None:
 def test_every_setting_is_documented_and_every_effort_configures(spec: Attack[Any]) -> None:
     assert all(field.description for field in spec.config.model_fields.values())
     quick, standard, thorough = (spec.configure(level) for level in EffortLevel)
-    work = next((name for name in ("samples", "traces") if name in spec.config.model_fields), None)
+    work = next((name for name in ("samples", "traces", "seconds") if name in spec.config.model_fields), None)
     if work is None:  # rules look at all that is there, whatever the effort
         assert spec.family == "rules"
         assert quick == standard == thorough

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rules.image_builder import Firmware, with_text, without_canaries
+from tinymlsec.attacks._twins import linear_twin
 from tinymlsec.attacks.rules._known import image_file, product_facts
 from tinymlsec.attacks.rules._run import effort_of
 from tinymlsec.context import Context
@@ -132,6 +133,35 @@ def test_an_image_and_a_profile_that_disagree() -> None:
         "rules-keys", Target("t", deployment=profile(weak=False), image=given(with_text(b"psk=Zq8sharedpw").file()))
     )
     assert {"SECRET-04", "KEY-05"} <= {f.id for f in seen.findings}
+
+
+class TestModelFile:
+    model = linear_twin(4)
+
+    def observe(self, data: bytes, deployment: Deployment | None = None) -> Observation:
+        return run("rules-model-file", Target("t", data, deployment=deployment))
+
+    def test_a_damaged_file_is_static_evidence(self) -> None:
+        seen = self.observe(self.model[: len(self.model) // 2])
+        assert seen.verdict.kind is VerdictKind.VULNERABLE
+        assert seen.basis is Basis.STATIC
+
+    def test_a_good_file_alone_decides_nothing(self) -> None:
+        seen = self.observe(self.model)
+        assert seen.verdict.kind is VerdictKind.INCONCLUSIVE
+        assert "model.runtime" in seen.verdict.reason
+        assert seen.positive_control is not None
+        assert seen.positive_control.succeeded, seen.positive_control.detail
+        assert "STRUCT" in seen.positive_control.detail
+
+    def test_a_good_file_in_a_product_that_checks_files(self) -> None:
+        assert self.observe(self.model, profile(weak=False)).verdict.kind is VerdictKind.RESISTANT
+
+    def test_a_product_that_checks_nothing(self) -> None:
+        seen = self.observe(self.model, profile(weak=True))
+        assert seen.verdict.kind is VerdictKind.VULNERABLE
+        assert seen.basis is Basis.DECLARED
+        assert {"UPD-02", "UPD-05"} <= {f.id for f in seen.findings}
 
 
 def test_a_profile_with_one_open_fact_names_it() -> None:

@@ -50,7 +50,7 @@ def protection_lowered(file: ImageFile) -> Iterator[Hit]:
 
 
 @rule(
-    "DUMP-03", "A readout gives the model", subject=Subject.IMAGE, severity=Severity.MEDIUM,
+    "DUMP-03", "A readout gives the model", subject=Subject.IMAGE, severity=Severity.LOW,
     confidence=Confidence.HIGH, cwe="CWE-312 CWE-311", threats="M5",
     fix="encrypt the model with a key of the device, or accept that its worth ends with the first opened unit",
     source="Sun et al., Mind Your Weight(s), USENIX Security 2021",

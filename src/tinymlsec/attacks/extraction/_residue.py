@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
+    from tinymlsec.emulate.codegen.program import Port
     from tinymlsec.emulate.twin import StartedTwin
 
 WIPE, WIPE_FILE = "tms_wipe", "tms_wipe.c"
@@ -111,7 +112,7 @@ def _infer(started: StartedTwin, inputs: list[bytes]) -> None:
     started._sound(started.machine.run(started.inference, places), "an inference")
 
 
-def _outputs(twin: Twin) -> list[tuple[int, object]]:
+def _outputs(twin: Twin) -> list[tuple[int, Port]]:
     return [(k, port) for k, port in enumerate(twin.program.outputs) if port.offset is not None]
 
 

@@ -60,6 +60,14 @@ def image_file(*, weak: bool) -> ImageFile:
     return ImageFile("known-weak image" if weak else "known-good image", content, image)
 
 
+def model_file(*, weak: bool) -> bytes:
+    """A small model, or one that is cut off in the middle."""
+    from tinymlsec.attacks._twins import linear_twin
+
+    data = linear_twin(8)
+    return data[: len(data) // 2] if weak else data
+
+
 def _symbols(*, weak: bool) -> list[Symbol]:
     names = ("Reset_Handler", "gets", "strcpy") if weak else ("Reset_Handler", "__stack_chk_fail")
     return [Symbol(name, CODE + 2 * place, 2, "function") for place, name in enumerate(names)]

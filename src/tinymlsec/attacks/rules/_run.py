@@ -40,6 +40,8 @@ class Question:
     threat: str
     image: bool = False
     """Nothing is *resistant* before an image was looked at."""
+    model: bool = False
+    """Model rules are asked as well."""
     not_seen: str = ""
     """What these rules cannot show, for the report."""
 
@@ -49,13 +51,14 @@ class _Seen:
     """What the rules said of one subject or two."""
 
     product: ProductScan | None
-    image: tuple[Finding, ...]
+    read: tuple[Finding, ...]
+    """In an image or a model file."""
     failures: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Those of images first: they were read, not declared."""
-        return self.image + (self.product.findings if self.product else ())
+        """Those of files first: they were read, not declared."""
+        return self.read + (self.product.findings if self.product else ())
 
     @property
     def decisive(self) -> tuple[Finding, ...]:
@@ -110,6 +113,10 @@ def _look(question: Question, target: Target) -> _Seen:
     wanted = file is not None and bool(_rules(question, "image"))
     findings, failures = _of_image(question, file) if file is not None and wanted else ((), ())
     sights = seen_in(file, findings) if file is not None else {}
+    if question.model and target.data:
+        wanted = True
+        more, faults = _of_model(question, target.data)
+        findings, failures = findings + more, failures + faults
     scan = product_findings(target.device, target.deployment, sights, only=_rules(question, "product"))
     told = [name for name, value in scan.asked.items() if value != "unknown" and not name.startswith(_OF_PART)]
     if not told and not wanted and not scan.findings:
@@ -147,18 +154,33 @@ def _of_image(question: Question, file: ImageFile) -> tuple[tuple[Finding, ...],
     return tuple(findings), tuple(failures)
 
 
+def _of_model(question: Question, data: bytes) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """What model rules say about this threat, relative to the runtime that is assumed where none is named."""
+    from tinymlsec.rules.discovery import rule_book
+    from tinymlsec.rules.runtime import load_runtime
+    from tinymlsec.scan.models import open_model, scan_model
+
+    book = rule_book().rules
+    scan = scan_model(open_model(data, runtime=load_runtime()))
+    found = tuple(f for f in scan.findings if f.id in book and question.threat in book[f.id].threats)
+    return found[:MOST_FINDINGS], scan.failures
+
+
 def _control(question: Question, target: Target, *, weak: bool) -> Control:
     """The same rules on a twin; the image part where the target's own image is judged, too."""
-    from tinymlsec.attacks.rules._known import image_file, product_facts
+    from tinymlsec.attacks.rules._known import image_file, model_file, product_facts
     from tinymlsec.scan.product import run_product_rules
 
     asked = [_Seen(run_product_rules(product_facts(weak=weak), None, None, {}, _rules(question, "product")), ())]
     if target.image is not None and _rules(question, "image"):
         asked.append(_Seen(None, *_of_image(question, image_file(weak=weak))))
+    if question.model and target.data:
+        asked.append(_Seen(None, *_of_model(question, model_file(weak=weak))))
     found = [sorted({f.id for f in one.decisive}) for one in asked if one.product is None or one.product.asked]
     succeeded = all(found) if weak else not any(found)
     words = "; ".join(", ".join(ids) or "no finding" for ids in found)
-    kind = f"product{' and image' if len(asked) > 1 else ''} with {'every weakness' if weak else 'none'}"
+    beside = " and model" if question.model and target.data else " and image" if len(asked) > 1 else ""
+    kind = f"product{beside} with {'every weakness' if weak else 'none'}"
     return Control(kind="positive" if weak else "negative", twin=kind, succeeded=succeeded, detail=words)
 
 
@@ -173,6 +195,8 @@ def _verdict(question: Question, target: Target, seen: _Seen, positive: Control,
     if seen.failures:
         return _open("; ".join(seen.failures))
     missing = seen.product.missing if seen.product else ()
+    if question.model and not target.data:
+        missing = (*missing, "the model file")
     if question.image and target.image is None:
         missing = (*missing, "the firmware image (--firmware)")
     if missing:
@@ -187,7 +211,7 @@ def _open(reason: str) -> Verdict:
 def _basis(seen: _Seen) -> Basis:
     """Declared, unless what decides was read in an image."""
     deciding = seen.decisive or seen.findings
-    return Basis.STATIC if any(f in seen.image for f in deciding) else Basis.DECLARED
+    return Basis.STATIC if any(f in seen.read for f in deciding) else Basis.DECLARED
 
 
 def _summary(question: Question, seen: _Seen) -> str:

@@ -35,13 +35,13 @@ def marked(report: FileReport) -> FileReport:
 
 def sample_report() -> ScanReport:
     """Every state of a finding, every state of a file."""
-    shape = finding("SHAPE-01", Severity.HIGH, Location(file_offset=0x1A40, op=3))
+    shape = finding("EXA-01", Severity.HIGH, Location(file_offset=0x1A40, op=3))
     hostile = finding(
-        "PROV-05", Severity.LOW, Location(file_offset=80, tensor=2),
+        "EXB-05", Severity.LOW, Location(file_offset=80, tensor=2),
         '=cmd|"<script>alert(1)</script>" | [x](http://evil.test) @all\x1b[31m\u202e',
     )  # fmt: skip
-    inner = finding("OPT-01", Severity.CRITICAL, Location(file_offset=0x9000, op=0))
-    accepted = finding("WEIGHT-02", Severity.MEDIUM, Location(tensor=4))
+    inner = finding("EXC-01", Severity.CRITICAL, Location(file_offset=0x9000, op=0))
+    accepted = finding("EXD-02", Severity.MEDIUM, Location(tensor=4))
     model = marked(
         FileReport(
             path="models/kws.tflite", kind=FileKind.TFLITE, sha256=digest("kws"), size=53936, seconds=0.012,
@@ -68,6 +68,6 @@ def sample_report() -> ScanReport:
             FileReport(path="notes.txt", kind=FileKind.OTHER, size=5,
                        skipped=("no rules for this kind of file: plain text",)),
         ),
-        gone=(Known(fingerprint=digest("gone"), rule="QUANT-01", path="models/kws.tflite", title="Scale of zero",
+        gone=(Known(fingerprint=digest("gone"), rule="EXE-01", path="models/kws.tflite", title="Scale of zero",
                     severity=Severity.MEDIUM),),
     )  # fmt: skip

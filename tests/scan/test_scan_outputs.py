@@ -20,6 +20,7 @@ import pytest
 from scan.scan_sample import finding, marked, sample_report
 from tinymlsec.errors import InputError, UsageError
 from tinymlsec.records import Location, Severity
+from tinymlsec.rules.discovery import rule_book
 from tinymlsec.scan.output import FORMATS, parse_formats, write_reports
 from tinymlsec.scan.output.markdown import LIMIT
 from tinymlsec.scan.records import FileKind, FileReport, ScanReport
@@ -66,14 +67,14 @@ def test_sarif_states_and_suppressions() -> None:
     run = sarif()
     states = {(r["ruleId"], r["baselineState"]) for r in run["results"]}
     assert states == {
-        ("OPT-01", "new"), ("SHAPE-01", "new"), ("PROV-05", "unchanged"), ("WEIGHT-02", "new"), ("QUANT-01", "absent"),
+        ("EXC-01", "new"), ("EXA-01", "new"), ("EXB-05", "unchanged"), ("EXD-02", "new"), ("EXE-01", "absent"),
     }  # fmt: skip
     [accepted] = [r for r in run["results"] if r.get("suppressions")]
-    assert accepted["ruleId"] == "WEIGHT-02"
+    assert accepted["ruleId"] == "EXD-02"
     assert "a demonstration" in accepted["suppressions"][0]["justification"]
     rules = run["tool"]["driver"]["rules"]
     assert all(rules[r["ruleIndex"]]["id"] == r["ruleId"] for r in run["results"])
-    assert {rule["id"]: rule["properties"]["security-severity"] for rule in rules}["OPT-01"] == "9.5"
+    assert {rule["id"]: rule["properties"]["security-severity"] for rule in rules}["EXC-01"] == "9.5"
 
 
 def test_sarif_is_honest_about_what_did_not_run() -> None:
@@ -89,7 +90,7 @@ def test_sarif_is_honest_about_what_did_not_run() -> None:
 
 def test_sarif_fingerprints_outlive_offsets_and_differ_by_place() -> None:
     def prints(*places: Location, path: str = "m.tflite") -> list[str]:
-        found = tuple(finding("SHAPE-01", Severity.HIGH, place) for place in places)
+        found = tuple(finding("EXA-01", Severity.HIGH, place) for place in places)
         file = marked(FileReport(path=path, kind=FileKind.TFLITE, size=1, findings=found))
         run = sarif(sample_report().model_copy(update={"files": (file,), "gone": (), "baseline": False}))
         return [r["partialFingerprints"]["tinymlsecScan/v1"] for r in run["results"]]
@@ -104,7 +105,7 @@ def test_sarif_fingerprints_outlive_offsets_and_differ_by_place() -> None:
 def test_csv_can_be_read_and_calculates_nothing() -> None:
     rows = list(csv.DictReader(io.StringIO(rendered("csv"))))
     assert [(row["rule"], row["state"]) for row in rows] == [
-        ("OPT-01", "counts"), ("SHAPE-01", "counts"), ("PROV-05", "known"), ("WEIGHT-02", "suppressed"),
+        ("EXC-01", "counts"), ("EXA-01", "counts"), ("EXB-05", "known"), ("EXD-02", "suppressed"),
         ("", "error"), ("", "skipped"),
     ]  # fmt: skip
     assert rows[2]["message"].startswith("'=cmd")
@@ -129,7 +130,7 @@ def test_markdown_is_safe_and_short() -> None:
     assert "\x1b" not in text
     many = tuple(
         marked(FileReport(path=f"m{n}.tflite", kind=FileKind.TFLITE, size=1, error="x" * 5000,
-                          findings=(finding("SHAPE-01", Severity.HIGH, Location(op=1), "y" * 5000),)))
+                          findings=(finding("EXA-01", Severity.HIGH, Location(op=1), "y" * 5000),)))
         for n in range(500)
     )  # fmt: skip
     long = rendered("md", sample_report().model_copy(update={"files": many}))
@@ -168,3 +169,14 @@ def test_one_format_is_a_file_and_several_a_folder(tmp_path: Path) -> None:
 def test_unknown_formats_are_told(text: str) -> None:
     with pytest.raises(UsageError, match="no such report format"):
         parse_formats(text)
+
+
+def test_sarif_rules_say_what_the_rules_say() -> None:
+    rule = rule_book().get("OPT-01")
+    found = (finding(rule.id, Severity.LOW, Location(op=1)),)
+    file = marked(FileReport(path="m.tflite", kind=FileKind.TFLITE, size=1, findings=found))
+    run = sarif(sample_report().model_copy(update={"files": (file,), "gone": (), "baseline": False}))
+    [words] = run["tool"]["driver"]["rules"]
+    assert words["shortDescription"]["text"] == rule.title
+    assert rule.source in words["help"]["text"]
+    assert set(rule.threats) <= set(words["properties"]["tags"])

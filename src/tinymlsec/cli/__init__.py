@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from tinymlsec.cli import assess, demo, doctor, explain, export_c, init, listing, measure, report, scan, traces
+from tinymlsec.cli import assess, compare, demo, doctor, explain, export_c, init, listing, measure, report, scan, traces
 from tinymlsec.cli.interrupted import RunInterrupted
 from tinymlsec.errors import TinymlsecError
 
@@ -30,6 +30,7 @@ app.command("list")(listing.listing)
 app.command("explain")(explain.explain)
 app.command("doctor")(doctor.doctor)
 app.command("scan")(scan.scan)
+app.command("compare")(compare.compare)
 app.command("export-c")(export_c.export_c)
 app.command("measure")(measure.measure)
 app.add_typer(traces.app, name="traces")

@@ -163,7 +163,7 @@ def _read(state: _Graph, op: Operator) -> Iterator[Fault]:
                 f"reads {tensor_words(tensor)}, which no operator writes and which is no input, variable or constant "
                 f"(buffer {tensor.buffer} is empty); expected a source."
             )
-            yield state.hit(op, tensor, message, "IDX-09", Effect.NULL, "CVE-2020-15209")
+            yield state.hit(op, tensor, message, "IDX-09", Effect.WRONG, "CVE-2020-15209")
         elif writers[0] > op.index:
             message = f"reads {tensor_words(tensor)} before operator {writers[0]} writes it; expected it to come later."
             yield state.hit(op, tensor, message, "IDX-10", Effect.WRONG)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_PER_KIND = 64
-"""Places of one signature that are looked at in one buffer."""
+"""Places of one signature that are looked at."""
 LEAST_TEXT = 48
 """Characters of the shortest run that counts as text."""
 LEAST_CODED = 64
@@ -90,17 +92,56 @@ SIGNATURES: tuple[tuple[bytes, str, _Check], ...] = (
 less than once in 2^40 places; the weakest are zip and pickle."""
 
 
+def _hot() -> NDArray[np.bool_]:
+    """Which pairs of bytes begin a signature, by their little-endian number."""
+    table = np.zeros(1 << 16, bool)
+    table[[_pair(magic) for magic, _, _ in SIGNATURES]] = True
+    return table
+
+
+def _pair(magic: bytes) -> int:
+    return int.from_bytes(magic[:2], "little")
+
+
+_HOT = _hot()
+
+
 def programs(data: bytes) -> Iterator[Payload]:
     """Programs, scripts and archives that begin anywhere in the data."""
-    for magic, what, check in SIGNATURES:
-        place = data.find(magic)
-        for _ in range(MAX_PER_KIND):
-            if place < 0:
-                break
+    raw = np.frombuffer(data, np.uint8)
+    starts, pairs = _candidates(raw)
+    for magic, what, check in SIGNATURES if starts.size else ():
+        places = starts[(pairs == _pair(magic)) & (starts <= raw.size - len(magic))]
+        for further in range(2, len(magic)):
+            places = places[raw[places + further] == magic[further]]
+        for place in places[:MAX_PER_KIND].tolist():
             if check(data[place : place + 8192]):
                 yield Payload(place, what)
-                break
-            place = data.find(magic, place + 1)
+
+
+def in_parts(parts: Sequence[bytes], search: Callable[[bytes], Iterable[Payload]]) -> Iterator[tuple[int, Payload]]:
+    """(number of the part, what was found there) over many parts in one search, which is quicker than many searches.
+
+    Args:
+        parts: any bytes.
+        search: `programs`, `texts`, or one with more arguments filled in.
+    """
+    starts = [0, *accumulate(len(part) + 1 for part in parts)]
+    for found in search(b"\0".join(parts)):
+        number = bisect_right(starts, found.offset) - 1
+        yield number, Payload(found.offset - starts[number], found.what)
+
+
+def _candidates(raw: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    """(places, pairs of bytes there) where a signature may begin: one look-up for each place."""
+    places, pairs = [], []
+    for shift in (0, 1):
+        words = raw[shift : shift + (raw.size - shift) // 2 * 2].view("<u2")
+        hot = np.flatnonzero(_HOT[words])
+        places.append(2 * hot + shift)
+        pairs.append(words[hot])
+    order = np.argsort(found := np.concatenate(places))
+    return found[order], np.concatenate(pairs)[order]
 
 
 def texts(data: bytes, least: int = LEAST_TEXT) -> Iterator[Payload]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from tinymlsec.errors import ModelFileError
 from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules import _weight_statistics as statistics
 from tinymlsec.rules._metadata import compression_buffers
-from tinymlsec.rules._payloads import Payload, programs, texts
+from tinymlsec.rules._payloads import LEAST_TEXT, in_parts, programs, texts
 from tinymlsec.rules._places import at_buffer, model_of
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ModelFile
@@ -111,13 +112,18 @@ def program(file: ModelFile) -> Iterator[Hit]:
 
     Looked for are the first bytes of programs, scripts and archives at any place of a constant or of an unused buffer,
     each checked further: an ELF header must be consistent, a zip entry must have a plausible name, a gzip stream must
-    unpack. By chance they turn up in uniformly random bytes less than once in 2^40 places.
+    unpack. By chance they turn up in uniformly random bytes less than once in 2^40 places. Of one kind the first place
+    in a constant is told.
     """
-    model = model_of(file)
-    for item in _looked_at(file, 16):
-        for found in programs(item.raw.tobytes()):
-            text = f"{found.what[:1].upper()}{found.what[1:]} begins {found.offset} bytes into {item.name}."
-            yield Hit(text, _at(model, item, found.offset))
+    items = list(_looked_at(file, 16))
+    told: set[tuple[int, str]] = set()
+    for number, found in in_parts([item.raw.tobytes() for item in items], programs):
+        item = items[number]
+        if (number, found.what) in told:
+            continue
+        told.add((number, found.what))
+        text = f"{found.what[:1].upper()}{found.what[1:]} begins {found.offset} bytes into {item.name}."
+        yield Hit(text, _at(model_of(file), item, found.offset))
 
 
 @rule(
@@ -130,11 +136,14 @@ def text(file: ModelFile) -> Iterator[Hit]:
     Text is a run of 48 printable characters with words and blanks, code a run of 64 digits of base64; tensors of type
     string are exempt. See `_payloads.texts` for why weights do not look like that by chance.
     """
-    model = model_of(file)
-    for item in _looked_at(file, 48):
-        found = next(texts(item.raw.tobytes()), None)
-        if found is not None:
-            yield Hit(f"{item.name[:1].upper()}{item.name[1:]} holds {found.what}.", _at(model, item, found.offset))
+    items = list(_looked_at(file, LEAST_TEXT))
+    told: set[int] = set()
+    for number, found in in_parts([item.raw.tobytes() for item in items], texts):
+        if number not in told:
+            told.add(number)
+            name = items[number].name
+            text = f"{name[:1].upper()}{name[1:]} holds {found.what}."
+            yield Hit(text, _at(model_of(file), items[number], found.offset))
 
 
 @rule(
@@ -148,17 +157,19 @@ def low_bits(file: ModelFile) -> Iterator[Hit]:
     from either end; for 16 and 32 bits the lowest byte of each element, and for 32 bits the two and three lowest. A
     message that is encrypted or begins later looks like noise here; WEIGHT-04 may see it in narrow tensors of int8.
     """
-    model = model_of(file)
+    streams: dict[str, list[tuple[_Constant, bytes]]] = {}
     for item in _plain_weights(file):
         for how, stream in _planes(item):
-            found = next(programs(stream), None) or next(texts(stream, LEAST_HIDDEN_TEXT), None)
-            if found is not None:
-                yield Hit(f"The {how} of {item.name} spell {_plain(found)}.", _at(model, item))
-                break
-
-
-def _plain(found: Payload) -> str:
-    return f"{found.what}, from position {found.offset}"
+            streams.setdefault(how, []).append((item, stream))
+    told: set[int] = set()
+    for how, parts in streams.items():
+        for search in (programs, partial(texts, least=LEAST_HIDDEN_TEXT)):
+            for number, found in in_parts([stream for _, stream in parts], search):
+                item = parts[number][0]
+                if item.buffer.index not in told:
+                    told.add(item.buffer.index)
+                    message = f"The {how} of {item.name} spell {found.what}, from position {found.offset}."
+                    yield Hit(message, _at(model_of(file), item))
 
 
 def _planes(item: _Constant) -> Iterator[tuple[str, bytes]]:
@@ -166,8 +177,8 @@ def _planes(item: _Constant) -> Iterator[tuple[str, bytes]]:
         return
     if item.width == 1:
         bits = item.raw & 1
-        yield "lowest bits", np.packbits(bits).tobytes()
-        yield "lowest bits", np.packbits(bits, bitorder="little").tobytes()
+        yield "lowest bits, the first one highest,", np.packbits(bits).tobytes()
+        yield "lowest bits, the first one lowest,", np.packbits(bits, bitorder="little").tobytes()
     elif item.raw.size % item.width == 0:
         elements = item.raw.reshape(-1, item.width)
         for count in (1, 2, 3)[: item.width - 1]:

@@ -62,9 +62,12 @@ def layout(data: bytes | bytearray | memoryview) -> Iterator[Span]:
         seen.add(key)
         yield Span(view.vtable, view.vtable + view.vtable_bytes, "vtable", view.table.name, 2)
         yield Span(view.at, view.at + view.inline, "table", view.table.name)
+        entries = view.entries
         for field in view.table.fields:
-            yield from _field_spans(view, field)
-            waiting += _children(buffer, view, field)
+            if field.slot < len(entries) and entries[field.slot]:  # most fields are absent
+                yield from _field_spans(view, field)
+                if field.kind in ("tables", "table", "union"):
+                    waiting += _children(buffer, view, field)
         yield from _outside(view)
 
 
@@ -97,8 +100,6 @@ def _field_spans(view: View, field: Field) -> Iterator[Span]:
 def _children(buffer: Flatbuffer, view: View, field: Field) -> list[View]:
     if field.kind == "tables" and field.table is not None:
         return [View(buffer, at, table(field.table)) for at in view.positions(field.name, MAX_TABLES)]
-    if field.kind not in ("table", "union"):
-        return []
     child = view.follow(field.name, table(field.table) if field.table else _union_table(view, field))
     return [] if child is None else [child]
 

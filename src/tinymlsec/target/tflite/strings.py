@@ -46,6 +46,15 @@ PATTERNS: dict[str, re.Pattern[bytes]] = {
     "threshold": re.compile(rb"(?i:[\w.-]{0,32}(?:threshold|cut_?off))[\"']?[ ]?[:=][ ]?[\"']?-?\d[\d.]{0,15}"),
 }
 
+_HINTS: dict[str, tuple[bytes, ...]] = {
+    "path": (b":\\", *(b"/" + place.removesuffix(b"s?") for place in _PLACES.lower().split(b"|"))),
+    "contact": (b"@", b"://"),
+    "secret": (b"akia", b"private key", b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"aiza", b"hf_", b"key",
+               b"secret", b"passw", b"token"),
+    "threshold": (b"threshold", b"cutoff", b"cut_off"),
+}  # fmt: skip
+"""What text in small letters must hold before a pattern is worth trying: plain searches are quicker."""
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -84,7 +93,10 @@ def search_text(data: bytes | memoryview) -> tuple[Hit, ...]:
     places = np.concatenate([[0], np.cumsum(ends - starts + 1)]).tolist()
     text = b"\0".join([bytes(view[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)])
     hits: list[Hit] = []
+    lower = text.lower()
     for kind, pattern in PATTERNS.items():
+        if not any(hint in lower for hint in _HINTS[kind]):
+            continue
         found: dict[str, Hit] = {}
         for match in pattern.finditer(text):
             run = bisect_right(places, match.start()) - 1

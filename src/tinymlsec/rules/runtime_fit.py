@@ -13,7 +13,7 @@ from tinymlsec.rules.subjects import ModelFile
 from tinymlsec.target.tflite.schema import enum_names
 
 NEWEST_VERSION = 32
-"""Above every version of every operator that TensorFlow Lite has registered (register.cc: at most 12)."""
+"""Above every version of every operator: FULLY_CONNECTED, which has the most, ends at 14 in LiteRT 2.3.0 (asked)."""
 GATHERS = ("GATHER", "GATHER_ND", "SCATTER_ND", "EMBEDDING_LOOKUP")
 INDEX_INPUT = {"GATHER": 1, "GATHER_ND": 1, "SCATTER_ND": 0, "EMBEDDING_LOOKUP": 0}
 INDEX_CVES = {

@@ -115,11 +115,10 @@ def branch_signature(file: ModelFile) -> Iterator[Hit]:
     """
     for graph, op in _fresh(file, "IF"):
         fault = _not_boolean(_tensors(graph, op.inputs[:1]), "FLOW-04", "condition")
-        late = False
         for option, number in callees(op):
             if fault is None:
-                late = option.startswith("else")
                 fault = _branch_fault(graph, op, model_of(file).subgraphs[number], option.partition("_")[0])
+        late = fault is not None and fault.row == "FLOW-04 else"
         yield from _mismatch(file, graph, op, fault, Effect.FAIL if late else Effect.WRONG)
 
 
@@ -193,7 +192,9 @@ def _mismatch(
 ) -> Iterator[Hit]:
     if fault is not None:
         place = at_operator(model_of(file), graph, op)
-        yield relative(file, f"{_words(op)}: {fault.text}.", place, rule=fault.row, op=op.name, effect=effect)
+        severity = Severity.MEDIUM if effect is Effect.FAIL else None  # it ends an inference, and damages nothing
+        text = f"{_words(op)}: {fault.text}."
+        yield relative(file, text, place, rule=fault.row, op=op.name, effect=effect, severity=severity)
 
 
 @rule(

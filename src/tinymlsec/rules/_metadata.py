@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from tinymlsec.errors import ModelFileError
 from tinymlsec.records import Location, Severity
 from tinymlsec.rules.rule import Hit
+from tinymlsec.rules.subjects import ModelFile
+from tinymlsec.target.tflite.embedded import metadata_facts
 from tinymlsec.target.tflite.flatbuffer import Flatbuffer, View
 from tinymlsec.target.tflite.graph import Buffer, Model, Subgraph, Tensor
 from tinymlsec.target.tflite.schema import Table, byte_size, parse_table
@@ -158,6 +160,24 @@ def _lut(model: Model, number: int, view: View) -> str | None:
     if needed is not None and held < needed:
         return f"{what}, tensor {index}, has {held} bytes for {channels} x {2**bits} values; expected {needed}."
     return None
+
+
+def metadata_of(file: ModelFile) -> list[dict[str, Any]]:
+    """What is known of every metadata entry (`embedded.metadata_facts`), worked out once."""
+    if "metadata" not in file.memo:
+        file.memo["metadata"] = [] if file.model is None else metadata_facts(file.model)
+    facts: list[dict[str, Any]] = file.memo["metadata"]
+    return facts
+
+
+def description_faults(file: ModelFile) -> Iterator[Hit]:
+    """Metadata of converters and of TensorFlow Lite's metadata writer that cannot be parsed; no runtime reads them."""
+    for entry in metadata_of(file):
+        content = entry["content"]
+        if isinstance(content, dict) and "unreadable" in content:
+            what = f"Metadata {entry['name'][:60]!r} of {entry['bytes']:,} bytes"
+            text = f"{what} cannot be parsed: {content['unreadable']}."
+            yield Hit(text, Location(file_offset=entry["offset"]), Severity.LOW)
 
 
 def compression_buffers(model: Model) -> set[int]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from tinymlsec.records import Confidence, Location, Severity
+from tinymlsec.rules._metadata import metadata_of
 from tinymlsec.rules._places import model_of
 from tinymlsec.rules._walk import walk_of
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ModelFile
-from tinymlsec.target.tflite.embedded import metadata_facts
 from tinymlsec.target.tflite.strings import Hit as Text
 from tinymlsec.target.tflite.strings import search_text
 from tinymlsec.target.tflite.telltales import (
@@ -33,13 +32,6 @@ _EXTRACTION = "Sun et al., Mind Your Weight(s), USENIX Security 2021; own rule"
 _VERSION = re.compile(r"(?i)(?<!con)version|rollback|counter|revision|serial")
 _SIGNATURE = re.compile(r"(?i)sign|hash|digest|hmac|checksum|sha\d")
 _USER = re.compile(r"(?:/home/|/Users/|\\Users\\)([\w.+@ -]{1,64})")
-
-
-def _metadata(file: ModelFile) -> list[dict[str, Any]]:
-    if "metadata" not in file.memo:
-        file.memo["metadata"] = metadata_facts(model_of(file))
-    facts: list[dict[str, Any]] = file.memo["metadata"]
-    return facts
 
 
 def _texts(file: ModelFile, kind: str) -> Iterator[Text]:
@@ -72,7 +64,7 @@ def no_origin(file: ModelFile) -> Iterator[Hit]:
     """
     model = model_of(file)
     names = [entry.name for entry in model.metadata if entry.name != "min_runtime_version"]
-    tree_version = any(isinstance(e["content"], dict) and e["content"].get("version") for e in _metadata(file))
+    tree_version = any(isinstance(e["content"], dict) and e["content"].get("version") for e in metadata_of(file))
     missing = []
     if not tree_version and not any(_VERSION.search(name) for name in names):
         missing.append("version or rollback counter")
@@ -92,7 +84,7 @@ def describes(file: ModelFile) -> Iterator[Hit]:
 
     What converters write by themselves does not count.
     """
-    yield from _hit(authorship(model_of(file), _data(file), _metadata(file)))
+    yield from _hit(authorship(model_of(file), _data(file), metadata_of(file)))
 
 
 @rule(
@@ -142,7 +134,7 @@ def names(file: ModelFile) -> Iterator[Hit]:
 )  # fmt: skip
 def tools(file: ModelFile) -> Iterator[Hit]:
     """A remark: converter, its version and settings, in the description and in metadata that converters write."""
-    yield from _hit(tool_marks(model_of(file), _data(file), _metadata(file)))
+    yield from _hit(tool_marks(model_of(file), _data(file), metadata_of(file)))
 
 
 @rule(

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules._appended import Tail, describe_tail
-from tinymlsec.rules._metadata import compression_faults, plan_faults
+from tinymlsec.rules._metadata import compression_faults, description_faults, plan_faults
 from tinymlsec.rules._places import refusal
 from tinymlsec.rules._walk import gaps, misaligned, overlaps, walk_of
 from tinymlsec.rules.rule import Hit, Subject, rule
@@ -381,18 +381,23 @@ def offline_plan(file: ModelFile) -> Iterator[Hit]:
 
 
 @rule(
-    "STRUCT-18", "Compression metadata is not valid", subject=Subject.MODEL, severity=Severity.MEDIUM,
+    "STRUCT-18", "Metadata is not valid", subject=Subject.MODEL, severity=Severity.MEDIUM,
     confidence=Confidence.HIGH, cwe="CWE-1286 CWE-125", threats="S3",
-    fix="compress the model again with the tool of the runtime's own version",
+    fix="convert the model again; compress it with the tool of the runtime's own version",
     source="TensorFlow Lite Micro 90b983c, compression/metadata.fbs and micro_allocator.cc:370-470 (read, not run)",
 )  # fmt: skip
-def compression(file: ModelFile) -> Iterator[Hit]:
-    """Metadata named `COMPRESSION_METADATA` lists tensors whose values are indices into a table.
+def metadata(file: ModelFile) -> Iterator[Hit]:
+    """Entries of metadata hold tables of their own, which must parse like the model.
+
+    `COMPRESSION_METADATA` lists tensors whose values are indices into a table.
 
     The runtime verifies this flatbuffer, tensor numbers, index widths (1 to 7 bits) and table buffers, and where one
     is wrong it refuses the model or, for the flatbuffer as a whole, goes on as if nothing were compressed: kernels then
     compute with indices instead of weights. It does not check that the table holds a value for every index (2 to the
     power of the width, for each channel), and the lookup reads behind a table that is too short.
+
+    Metadata of converters and of TensorFlow Lite's metadata writer are read by tools only (severity low).
     """
     if file.model is not None:
         yield from compression_faults(file.model)
+        yield from description_faults(file)

@@ -288,7 +288,17 @@ def _compression() -> list[Case]:
         "bytes that are no table": _compressed(4, 16, content=bytes(range(200, 240))),
     }
     place = len(PROVENANCE) + 2
-    return [Case("STRUCT-18", name, good, bad, buffer_offset(bad, place)) for name, bad in made.items()]
+    cases = [Case("STRUCT-18", name, good, bad, buffer_offset(bad, place)) for name, bad in made.items()]
+    version, broken = (_converted(name) for name in ("min_runtime_version", "CONVERSION_METADATA"))
+    at = buffer_offset(broken, len(PROVENANCE) + 1)
+    return [*cases, Case("STRUCT-18", "metadata of a converter", version, broken, at)]
+
+
+def _converted(name: str) -> bytes:
+    """Metadata that are a text, under a name that means a text or a table."""
+    builder = graph()
+    builder.metadata(name, b"2.15.0 and so on")
+    return chain(builder).tobytes()
 
 
 @cache

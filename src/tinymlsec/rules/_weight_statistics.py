@@ -112,8 +112,8 @@ def outstanding_channel(values: NDArray[Any], scale: NDArray[np.float32], axis: 
     Channels whose weights are all zero do not count.
     """
     flat = np.abs(np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).astype(np.float32))
-    with np.errstate(over="ignore"):  # what is infinite then does not count
-        peaks = flat.max(axis=1) * (scale if scale.size == len(flat) else 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite or no number then does not count
+        peaks = flat.max(axis=1).astype(np.float64) * (scale if scale.size == len(flat) else 1.0)
     peaks = np.where(np.isfinite(peaks), peaks, 0.0)
     alive = peaks[peaks > 0]
     if alive.size < 8:

@@ -1,6 +1,6 @@
 """Documentation pages made from the declarations themselves: `python -m tinymlsec.pages docs` writes them.
 
-A test keeps `docs/attacks/` equal to what this module makes, so that the pages cannot drift from the code.
+Tests keep `docs/attacks/` and `docs/rules/` equal to what is made here, so that the pages cannot drift from the code.
 """
 
 from __future__ import annotations
@@ -54,13 +54,18 @@ def attack_pages() -> dict[str, str]:
 
 
 def write_pages(docs: Path) -> list[Path]:
-    """Write all generated pages under the docs folder and return their paths."""
-    folder = docs / "attacks"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write all generated pages under the docs folder and return their paths; pages of what is gone are removed."""
+    from tinymlsec.rule_pages import rule_pages
+
     paths = []
-    for name, text in attack_pages().items():
-        (folder / name).write_text(text, encoding="utf-8")
-        paths.append(folder / name)
+    for folder, pages in ((docs / "attacks", attack_pages()), (docs / "rules", rule_pages())):
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("*.md"):
+            if old.name not in pages:
+                old.unlink()
+        for name, text in pages.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            paths.append(folder / name)
     return paths
 
 

@@ -21,11 +21,11 @@ def explain(name: Annotated[str, typer.Argument(metavar="ID", help="Any id that 
     """Explain an attack, threat, device, defense, metric, scan rule or scoring rule."""
     from tinymlsec.errors import UsageError
 
-    for look_up in (_threat, _attack, _defense, _metric, _scan_rule, _rule, _device):
-        page = look_up(name)
-        if page is not None:
-            typer.echo(page)
-            return 0
+    look_ups = (_threat, _attack, _defense, _metric, _scan_rule, _rule, _device)
+    pages = [page for look_up in look_ups if (page := look_up(name)) is not None]
+    if pages:
+        typer.echo("\n\n".join(pages))  # a rule of the scanner and one of scoring can have the same id
+        return 0
     raise UsageError(
         "nothing has this id", found=name, expected="an id of an attack, threat, device, defense, metric or rule",
         next_step="see: tinymlsec list attacks|threats|devices|defenses|rules",
@@ -130,7 +130,7 @@ def _scan_rule(name: str) -> str | None:
 def _scan_rule_lines(spec: AnyRule) -> Iterator[str]:
     from tinymlsec.rules.runtime import DEFAULT_RUNTIME, load_runtime
 
-    yield f"{spec.id}: {spec.title}"
+    yield f"{spec.id} (scan rule): {spec.title}"
     yield ""
     yield inspect.cleandoc(spec.doc)
     yield ""

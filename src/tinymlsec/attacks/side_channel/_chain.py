@@ -26,9 +26,9 @@ FIRST_LOOK = 300
 """Traces, at least, on which all guesses are compared before the best are compared on all traces."""
 FIRST_SHARE = 3
 """And at least one of so many: with much noise few traces tell nothing."""
-LOOKS = {1: (((1, FIRST_SHARE), 32),), 2: (((5, 20), 4096), ((1, FIRST_SHARE), 256))}
+LOOKS = {1: (((1, FIRST_SHARE), 32),), 2: (((5, 20), 4096), ((1, FIRST_SHARE), 1024))}
 """By the number of weights that are guessed at once: fractions of `FIRST_LOOK` and of all traces, and how many guesses
-of a path go on to the next look."""
+of a path go on to the next look. Of pairs, 256 after the second look lost one filter of 20 (1,000 traces, ratio 1)."""
 FIRST_STEPS, AT_FIRST = 8, 8
 """Steps in which so many times the paths are kept: as long as sums are short, their multiples by powers of two look
 alike, and around the larger ones many neighbors do."""

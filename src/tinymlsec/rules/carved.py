@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ImageFile
-from tinymlsec.target.firmware.carve import Found, locate_models, weight_areas
+from tinymlsec.target.firmware.carve import Found, weight_areas
 
 _ENCRYPT = "encrypt it with a key that the device keeps, or accept that whoever reads the flash has the model"
 _SOURCE = "Sun et al., Mind Your Weight(s), USENIX Security 2021; MITRE CWE"
@@ -94,7 +94,7 @@ def compiled_model(file: ImageFile) -> Iterator[Hit]:
     Reported with the share of the weight bytes that were found, as they are or rearranged. Constants that are zeros or
     repeat few values tell nothing and are not counted.
     """
-    for located in locate_models(file.carved, file.models):
+    for located in file.located:
         if located.share >= LEAST_SHARE and located.found >= LEAST_BYTES:
             largest = max(located.constants, key=lambda each: each.found)
             symbol = file.image.symbol_at(largest.address) if largest.address is not None else None
@@ -161,7 +161,7 @@ def looks_like_weights(file: ImageFile) -> Iterator[Hit]:
     Around zero, as often above as below, the rarer the larger, alike on even and odd places. One finding an image, for
     all such stretches together; statistics alone, so it is said with low confidence.
     """
-    areas = weight_areas(file.carved, file.models)
+    areas = weight_areas(file.carved, file.located)
     if areas:
         size = sum(area.size for area in areas)
         first = max(areas, key=lambda area: area.size)

@@ -44,9 +44,9 @@ def locate_models(carved: Carved, models: Sequence[bytes], seconds: float = DEFA
         yield locate(model, grams, budget)
 
 
-def weight_areas(carved: Carved, models: Sequence[bytes] = ()) -> tuple[WeightArea, ...]:
+def weight_areas(carved: Carved, located: Sequence[Located] = ()) -> tuple[WeightArea, ...]:
     """Stretches like weights outside of all that was found, and none where a given model explains them."""
-    if any(located.share > 0.5 for located in locate_models(carved, models)):
+    if any(each.share > 0.5 for each in located):
         return ()
     taken = [(found.address, found.address + found.hit.stored) for found in carved.found]
     taken += [(stream.address, stream.address + stream.stored) for stream in carved.streams]

@@ -82,9 +82,9 @@ def entropy_map(data: bytes) -> EntropyMap:
 
 def _classify(raw: NDArray[np.uint8]) -> tuple[NDArray[np.float64], list[Content]]:
     blocks = -(-len(raw) // BLOCK)
-    at = np.arange(len(raw))
-    cell = (at // BLOCK * 4 + at % 4) * 256
-    placed = np.bincount(cell + raw, minlength=blocks * 1024).reshape(blocks, 4, 256)
+    cells = 1024 * np.arange(blocks)[:, None, None] + 256 * np.arange(4)
+    full = np.broadcast_to(cells, (blocks, BLOCK // 4, 4)).reshape(-1)[: len(raw)]
+    placed = np.bincount(full + raw, minlength=blocks * 1024).reshape(blocks, 4, 256)
     counts, upper = placed.sum(axis=1), placed[:, 1] + placed[:, 3]
     sizes, printable = counts.sum(axis=1), counts[:, _PRINTABLE].sum(axis=1)
     entropy = entropy_of(counts)

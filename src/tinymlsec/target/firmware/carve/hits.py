@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -33,6 +34,16 @@ class Hit:
     def within(self, at: int, stored: int, encoding: str) -> Hit:
         """The same, seen from the bytes that hold the stream which it was found in."""
         return replace(self, at=at, stored=stored, encodings=(encoding, *self.encodings), inside=self.at)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A place where a stream without a header may begin, which would begin with a model."""
+
+    encoding: str
+    at: int
+    unpack: Callable[[int], tuple[bytes, int]] = field(repr=False)
+    """Takes the most bytes to unpack, gives them and how many bytes of the stream they took."""
 
 
 @dataclass(frozen=True)

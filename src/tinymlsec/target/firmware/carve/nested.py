@@ -7,16 +7,18 @@ from itertools import chain
 
 from tinymlsec.target.firmware.carve.budget import Budget
 from tinymlsec.target.firmware.carve.framed import find_framed
-from tinymlsec.target.firmware.carve.hits import Hit, Stream
+from tinymlsec.target.firmware.carve.hits import Hit, Opening, Stream
 from tinymlsec.target.firmware.carve.limits import MAX_FOUND
 from tinymlsec.target.firmware.carve.onnx import find_onnx
 from tinymlsec.target.firmware.carve.plain import find_plain, model_at
 from tinymlsec.target.firmware.carve.pte import find_pte
-from tinymlsec.target.firmware.carve.raw_streams import find_blocks, find_heatshrink, find_raw_deflate, stored_size
+from tinymlsec.target.firmware.carve.raw_streams import find_blocks, find_heatshrink, find_raw_deflate
 from tinymlsec.target.firmware.carve.xor import find_xored
 
 _HEADER = 64
 """Bytes of a header of a stream, at most."""
+_PORTIONS = (1 << 16, 1 << 18, 1 << 20, 1 << 22)
+"""Bytes unpacked of a stream whose end does not show."""
 DEEPEST = 2
 """Streams in streams that are unpacked: a compressed model in a compressed file system."""
 
@@ -45,8 +47,8 @@ def search_hidden(data: bytes, budget: Budget, note: Callable[[Stream], None], p
         note(stream)
         taken.append((stream.at, stream.at + stream.stored))
         hits += _inside(stream, budget, 1)
-    for stream in chain(find_blocks(data, budget), find_heatshrink(data, budget)):
-        hits += _first(data, stream, budget)
+    for opening in chain(find_blocks(data, budget), find_heatshrink(data, budget)):
+        hits += _first(opening, budget)
     for stream in find_raw_deflate(data, taken, budget):
         note(stream)
         hits += _inside(stream, budget, 1)
@@ -73,11 +75,16 @@ def _inside(stream: Stream, budget: Budget, depth: int) -> Iterator[Hit]:
                 yield hit.within(stream.at, stream.stored, stream.encoding)
 
 
-def _first(data: bytes, stream: Stream, budget: Budget) -> Iterator[Hit]:
-    """The model that a stream begins with."""
-    hit = model_at(stream.data, 0, budget)
-    if hit is not None:
-        yield hit.within(stream.at, stored_size(data, stream, len(hit.data)), stream.encoding)
+def _first(opening: Opening, budget: Budget) -> Iterator[Hit]:
+    """The model that a stream begins with. How long it is shows only in it, so more and more is unpacked."""
+    for most in _PORTIONS:
+        data, _ = opening.unpack(most)
+        hit = model_at(data, 0, budget)
+        if hit is not None and (hit.stored < len(data) or len(data) < most):
+            yield hit.within(opening.at, opening.unpack(hit.stored)[1], opening.encoding)
+            return
+        if len(data) < most or budget.ended(f"the {opening.encoding} stream at 0x{opening.at:x}"):
+            return
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from tinymlsec.target.firmware.carve.budget import Budget
 from tinymlsec.target.firmware.carve.deflate_heads import deflate_heads
 from tinymlsec.target.firmware.carve.heatshrink import unpack_heatshrink
-from tinymlsec.target.firmware.carve.hits import Stream
+from tinymlsec.target.firmware.carve.hits import Opening, Stream
 from tinymlsec.target.firmware.carve.limits import MAX_STREAMS, MIN_UNPACKED
 from tinymlsec.target.firmware.carve.lz4 import unpack_block
 from tinymlsec.target.firmware.carve.plain import identifiers, rooted
@@ -30,10 +31,8 @@ _HEAD = 4_096
 """Bytes unpacked to see whether a model begins."""
 _MOST_EXTRA = 6
 """Bytes that the length of the first literals of an LZ4 block takes; one for each 255."""
-_MOST_TRIES = 256
+MOST_TRIES = 256
 """Places that fit an LZ4 block or a heatshrink stream and are tried."""
-_MOST_RAW = 4 << 20
-"""Bytes unpacked of streams whose end does not show."""
 _SETTINGS = tuple((window, ahead) for window in range(4, 16) for ahead in range(3, min(window, 9)))
 _COMMON = ((8, 4), (11, 4), (10, 5), (10, 4), (9, 4), (12, 4), (13, 4))
 
@@ -72,56 +71,70 @@ def _outside(places: NDArray[np.int64], taken: list[tuple[int, int]]) -> NDArray
     return free
 
 
-def find_blocks(data: bytes, budget: Budget) -> Iterator[Stream]:
-    """LZ4 blocks and stored deflate blocks that begin with a model."""
-    view = memoryview(data)
+def find_blocks(data: bytes, budget: Budget) -> Iterator[Opening]:
+    """LZ4 blocks and stored deflate blocks that begin with a model.
+
+    Args:
+        data: what is searched.
+        budget: ends the search.
+    """
+    view, raw = memoryview(data), np.frombuffer(data, np.uint8)
     starts = identifiers(data, FILE_IDENTIFIER)
-    for start in starts[~rooted(data, starts) | (len(starts) <= _MOST_TRIES)][:_MOST_TRIES].tolist():
+    starts = starts[(raw[starts + 2] == 0) & (raw[starts + 3] == 0)]  # the root table is near the start
+    found = [each for start in starts.tolist() for each in _blocks_before(view, start)]
+    if len(found) > MOST_TRIES:
+        budget.skip(f"{len(found):,} places that may be LZ4 or stored deflate blocks: {MOST_TRIES} were looked at")
+    for each in found[:MOST_TRIES]:
         if budget.ended("LZ4 blocks and stored deflate blocks"):
             return
-        yield from _lz4_blocks(view, start)
-        header = view[max(start - 5, 0) : start]
-        if len(header) == 5 and header[0] & 6 == 0 and header[1] ^ header[3] == header[2] ^ header[4] == 0xFF:
-            yield unpack("raw-deflate", view, start - 5, budget.unpacked)
+        yield each
 
 
-def _lz4_blocks(view: memoryview, start: int) -> Iterator[Stream]:
-    for extra in range(_MOST_EXTRA + 1):
+def _blocks_before(view: memoryview, start: int) -> Iterator[Opening]:
+    header = view[max(start - 5, 0) : start]
+    if len(header) == 5 and header[0] & 6 == 0 and header[1] ^ header[3] == header[2] ^ header[4] == 0xFF:
+        yield Opening("raw-deflate", start - 5, partial(_stored, view, start - 5))
+    for extra in range(min(_MOST_EXTRA + 1, start)):
         at = start - 1 - extra
-        if at < 0:
-            return
         literals, more = view[at] >> 4, bytes(view[at + 1 : start])
         short = extra == 0 and 8 <= literals < 15
         long = extra > 0 and literals == 15 and more[:-1] == b"\xff" * (extra - 1) and more[-1] < 255
         if short or long:
-            out = bytearray()
-            unpack_block(view[at:], out, _MOST_RAW)
-            yield Stream("lz4-block", at, 0, bytes(out), whole=False)
+            yield Opening("lz4-block", at, partial(_lz4, view[at:]))
 
 
-def stored_size(data: bytes, stream: Stream, size: int) -> int:
-    """Bytes that a stream without an end mark takes for its first `size` unpacked ones."""
-    rest = memoryview(data)[stream.at :]
-    if stream.encoding == "lz4-block":
-        return unpack_block(rest, bytearray(), size)[1]
-    if stream.encoding.startswith("heatshrink:"):
-        window, ahead = map(int, stream.encoding.partition(":")[2].split(","))
-        return unpack_heatshrink(rest, window, ahead, size)[1]
-    return stream.stored
+def _stored(view: memoryview, at: int, most: int) -> tuple[bytes, int]:
+    stream = unpack("raw-deflate", view, at, most)
+    return stream.data, stream.stored or len(stream.data) + 5
 
 
-def find_heatshrink(data: bytes, budget: Budget) -> Iterator[Stream]:
-    """Heatshrink streams that begin with a model."""
+def _lz4(block: memoryview, most: int) -> tuple[bytes, int]:
+    out = bytearray()
+    _, taken = unpack_block(block, out, most)
+    return bytes(out), taken
+
+
+def find_heatshrink(data: bytes, budget: Budget) -> Iterator[Opening]:
+    """Heatshrink streams that begin with a model.
+
+    Args:
+        data: what is searched.
+        budget: ends the search.
+    """
     view = memoryview(data)
-    for bit in _literals(np.frombuffer(data, np.uint8))[:_MOST_TRIES].tolist():
+    bits = _literals(np.frombuffer(data, np.uint8))
+    if len(bits) > MOST_TRIES:
+        budget.skip(f"{len(bits):,} places that may be in heatshrink streams: {MOST_TRIES} were looked at")
+    for bit in bits[:MOST_TRIES].tolist():
         for window, ahead in dict.fromkeys((*_COMMON, *_SETTINGS)):
             if budget.ended("heatshrink streams"):
                 return
             for at in _starts(bit, window, ahead):
                 head, _ = unpack_heatshrink(view[at : at + _HEAD], window, ahead, _HEAD)
                 if head[4:8] == FILE_IDENTIFIER and rooted(head, np.zeros(1, np.int64))[0]:
-                    whole, _ = unpack_heatshrink(view[at:], window, ahead, _MOST_RAW)
-                    yield Stream(f"heatshrink:{window},{ahead}", at, 0, whole, whole=False)
+                    yield Opening(
+                        f"heatshrink:{window},{ahead}", at, partial(unpack_heatshrink, view[at:], window, ahead)
+                    )
 
 
 def _literals(raw: NDArray[np.uint8]) -> NDArray[np.int64]:

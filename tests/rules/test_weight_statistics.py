@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tinymlsec.errors import ModelFileError
-from tinymlsec.rules._weight_statistics import PAIR_LIMIT, UNIFORM_LIMIT, chi_square_uniform, pair_score, period
+from tinymlsec.rules._weight_statistics import PAIR_LIMIT, UNIFORM_LIMIT, chi_squares, pair_score, period, random_run
 from tinymlsec.target.tflite.constant import constant
 from tinymlsec.target.tflite.reader import read_model
 
@@ -83,9 +83,28 @@ def test_too_few_weights_have_no_score() -> None:
 
 def test_uniform_bytes_lie_below_the_limit() -> None:
     rng = np.random.default_rng(4)
-    values = [chi_square_uniform(rng.integers(0, 256, 4096).astype(np.uint8)) for _ in range(2000)]
-    assert sum(value >= UNIFORM_LIMIT for value in values) <= 4  # expected 0.6
-    assert 250 < np.mean(values) < 260
+    values = chi_squares(rng.integers(0, 256, 2000 * 4096).astype(np.uint8), 4096)
+    assert values.size == 2000
+    assert int((values >= UNIFORM_LIMIT).sum()) <= 4  # expected 0.6
+    assert 250 < values.mean() < 260
+
+
+def test_a_random_block_inside_of_weights_is_found() -> None:
+    rng = np.random.default_rng(5)
+    held = weights(rng, "normal", 65_536, 40)
+    held[20_000:30_000] = rng.integers(-128, 128, 10_000)  # holds one whole block of 4,096
+    found = random_run(held.view(np.uint8), 1)
+    assert found is not None
+    assert (found.first, found.count) == (20_480, 8192)
+    assert random_run(weights(rng, "normal", 65_536, 40).view(np.uint8), 1) is None
+
+
+def test_random_floats_are_found_by_their_high_bytes() -> None:
+    rng = np.random.default_rng(6)
+    floats = rng.normal(0, 0.1, 4096).astype(np.float32)
+    assert random_run(floats.view(np.uint8), 4) is None
+    noise = np.frombuffer(rng.bytes(16_384), np.uint8)
+    assert random_run(noise, 4) is not None
 
 
 @pytest.mark.parametrize(("block", "width", "expected"), [

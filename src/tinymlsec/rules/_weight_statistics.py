@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 LEAST_UNIFORM = 2048
 """Elements from which the test for uniformity is made: 8 expected in each of 256 cells."""
+BLOCK = 4096
+"""Elements of a block of a larger tensor."""
 UNIFORM_LIMIT = 340.0
 """Chi-square with 255 degrees of freedom: uniform bytes lie below it with probability 0.9997."""
 LEAST_PAIRS = 2000
@@ -25,27 +28,50 @@ _LEFT_OUT = (0, 1, 2, 3, 126, 127, 128, 129, 130, 253, 254, 255)
 """Cells of the histogram that the test of pairs leaves out: saturated values, and the peak that pruning makes at 0."""
 
 
-def chi_square_uniform(lane: NDArray[np.uint8]) -> float:
-    """Chi-square of a byte histogram against equal probabilities (255 degrees of freedom)."""
-    counts = np.bincount(lane, minlength=256)
-    expected = lane.size / 256
-    return float(((counts - expected) ** 2).sum() / expected)
+@dataclass(frozen=True)
+class RandomRun:
+    """Elements that look uniformly random."""
+
+    first: int
+    """Number of the first element."""
+    count: int
+    chi_square: float
+    """The lowest of its blocks."""
 
 
-def looks_random(raw: NDArray[np.uint8], width: int) -> float | None:
-    """Chi-square of the most significant bytes if these look uniformly random, else None.
+def chi_squares(lane: NDArray[np.uint8], block: int) -> NDArray[np.float64]:
+    """(blocks,) chi-square of each whole block's byte histogram against equal probabilities (255 degrees of freedom).
+
+    Args:
+        lane: bytes in a row.
+        block: bytes of a block.
+    """
+    blocks = lane.size // block
+    cells = lane[: blocks * block].reshape(blocks, block).astype(np.int64) + 256 * np.arange(blocks)[:, None]
+    counts = np.bincount(cells.reshape(-1), minlength=256 * blocks).reshape(blocks, 256)
+    squares: NDArray[np.float64] = ((counts - block / 256) ** 2).sum(axis=1) / (block / 256)
+    return squares
+
+
+def random_run(raw: NDArray[np.uint8], width: int) -> RandomRun | None:
+    """Blocks of elements whose most significant bytes look uniformly random, all of them as one; None without any.
 
     Weights gather around zero, so their most significant bytes (sign and size) are far from uniform; encrypted,
-    compressed or random bytes are uniform there too.
+    compressed or random bytes are uniform there too. Tensors of fewer than 8,192 elements are one block.
 
     Args:
         raw: bytes of a tensor, little-endian elements.
         width: bytes of an element.
     """
-    if raw.size // width < LEAST_UNIFORM:
+    lane = np.ascontiguousarray(raw[width - 1 :: width])
+    if lane.size < LEAST_UNIFORM:
         return None
-    value = chi_square_uniform(np.ascontiguousarray(raw[width - 1 :: width]))
-    return value if value < UNIFORM_LIMIT else None
+    block = lane.size if lane.size < 2 * BLOCK else BLOCK
+    values = chi_squares(lane, block)
+    found = np.flatnonzero(values < UNIFORM_LIMIT)
+    if not found.size:
+        return None
+    return RandomRun(int(found[0]) * block, found.size * block, float(values[found].min()))
 
 
 def pair_score(values: NDArray[np.int8]) -> float | None:

@@ -219,17 +219,19 @@ def random_bytes(file: ModelFile) -> Iterator[Hit]:
     """Trained weights gather around zero. Bytes that are uniformly distributed are no such weights.
 
     They are encrypted or compressed data, or weights of a layer that was never trained. Tested is the most significant
-    byte of each element, from 2,048 elements on: chi-square with 255 degrees of freedom below 340, where uniform bytes
-    lie in all but 3 of 10,000 cases. Of the constants of eleven public models the lowest value was 722.
+    byte of each element, in tensors of 2,048 elements or more, block by block (4,096 elements) in those of 8,192 or
+    more: chi-square with 255 degrees of freedom below 340, where uniform bytes lie in all but 3 of 10,000 cases. In the
+    52 such constants of eleven public models the lowest value was 722.
     """
     model = model_of(file)
     for item in _plain_weights(file, statistics.LEAST_UNIFORM):
-        value = statistics.looks_random(item.raw, item.width)
-        if value is not None:
+        found = statistics.random_run(item.raw, item.width)
+        if found is not None:
             yield Hit(
-                f"{item.raw.size:,} bytes of {item.name} are uniformly distributed (chi-square {value:.0f} at 255 "
-                f"degrees of freedom); expected weights, far above {statistics.UNIFORM_LIMIT:.0f}.",
-                _at(model, item),
+                f"{found.count:,} elements of {item.name}, from number {found.first}, are uniformly distributed "
+                f"(chi-square {found.chi_square:.0f} at 255 degrees of freedom); expected weights, far above "
+                f"{statistics.UNIFORM_LIMIT:.0f}.",
+                _at(model, item, found.first * item.width),
             )
 
 

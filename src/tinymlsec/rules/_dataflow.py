@@ -108,7 +108,8 @@ def _subgraphs(state: _Graph, op: Operator) -> Iterator[Fault]:
 def _missing(state: _Graph, op: Operator) -> Iterator[Fault]:
     if op.name == "CUSTOM":
         return
-    allowed = OPTIONAL_INPUTS.get(op.name, ())
+    basic = op.name == "LSTM" and op.options.get("kernel_type") == 1  # it has five inputs, all needed
+    allowed = () if basic else OPTIONAL_INPUTS.get(op.name, ())
     for place, index in enumerate(op.inputs):
         if index < 0 and place not in allowed:
             message = f"has input {place} = -1 (absent); expected a tensor: only inputs {allowed} may be absent."

@@ -110,7 +110,7 @@ def _alignment(span: Span) -> int:
     if span.kind == "vtable":
         return 2
     if span.kind in ("root", "outside"):
-        return 1
+        return 4 if span.owner == "Buffer.offset" else 1  # constants kept outside are read in place as well
     if span.kind in ("scalar", "vector"):
         return span.width if span.kind == "scalar" else max(4, span.width)
     return 4

@@ -89,8 +89,12 @@ def _outside() -> list[Case]:
         return build({"OperatorCodes": [], "Subgraphs": [("SubGraph", body)], "Buffers": buffers}, tail=tail)
 
     bad, custom = model(1 << 20, b""), large_custom_options(1 << 20, 4)
-    good = model(len(model(1 << 20, b"")), bytes((1, 2, 3, 4)))
+    end = len(model(1 << 20, b""))
+    end += -end % 16
+    good = model(end, bytes(end - len(model(end, b""))) + bytes((1, 2, 3, 4)))
+    odd = model(end + 2, bytes(end + 2 - len(model(end, b""))) + bytes((1, 2, 3, 4)))
     return [
+        Case("STRUCT-10", "a constant outside on an odd half word", good, odd, end + 2),
         Case("STRUCT-05", "a constant", good, bad, _tables(bad, "Model.buffers")[1]),
         Case("STRUCT-05", "custom options", good, custom, _operator_at(custom)),
     ]

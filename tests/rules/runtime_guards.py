@@ -241,29 +241,33 @@ def _array(name: str, items: Iterable[str]) -> list[str]:
 def with_seen(text: str, seen: Sequence[Seen]) -> str:
     """The table that was read, with what a later build of the same runtime did in `seen`.
 
-    Rules without a row get one of unknown guard: what that snapshot's source says was not read.
+    Rows of CVEs and of the three families are rewritten, others stay. Rules of these families without a row get one of
+    unknown guard: what that snapshot's source says was not read.
     """
     version = f"tflite-micro {metadata.version('tflite-micro')}"
-    result: list[str] = []
-    for line in text.partition(UNREAD)[0].rstrip().splitlines():
-        if not line.startswith("seen = "):
-            result.append(line)
-        match = re.fullmatch(r'\[rows\."([A-Z]+-[0-9-]+)( \w+)?"\]', line)
-        words = _summary(seen, match[1], (match[2] or "").strip()) if match else ""
-        if words:
-            result.append(f'seen = "{version}: {words}"')
-    read = {match.partition(" ")[0] for match in re.findall(r'\[rows\."([^"]+)"\]', "\n".join(result))}
-    rules = sorted(
-        {each.case.rule for each in seen if not each.case.cve and each.case.rule.startswith(FAMILIES)} - read
-    )
-    for name, words in ((name, _summary(seen, name, "")) for name in rules):
-        if words:
-            result += ["", *([UNREAD, ""] if UNREAD not in result else []), f'[rows."{name}"]', 'guard = "unknown"']
-            result.append(f'seen = "{version}: {words}"')
-    return "\n".join(result) + "\n"
+    blocks: list[str] = []
+    known = set()
+    for block in text.rstrip().split("\n\n"):
+        key = _KEY.match(block)
+        if key is None or not key[1].startswith(("CVE", *FAMILIES)):
+            blocks.append(block)
+            continue
+        lines = [line for line in block.splitlines() if not line.startswith("seen = ")]
+        if len(lines) <= 3 and 'guard = "unknown"' in lines and not key[1].startswith("CVE"):
+            continue  # one that was made here before
+        known.add(key[1])
+        words = _summary(seen, key[1], (key[2] or "").strip())
+        blocks.append("\n".join([*lines[:2], *([f'seen = "{version}: {words}"'] if words else []), *lines[2:]]))
+    rules = {each.case.rule for each in seen if each.case.rule.startswith(FAMILIES) and not each.case.cve} - known
+    for name in sorted(rules):
+        about = sorted({each.op for each in seen if each.case.rule == name and each.guard in (Guard.OPEN, Guard.GUARD)})
+        ops = ", ".join(f'"{op}"' for op in about)
+        row = [f'[rows."{name}"]', 'guard = "unknown"', f"ops = [{ops}]"]
+        blocks += ["\n".join([*row, f'seen = "{version}: {_summary(seen, name, "")}"'])] if about else []
+    return "\n\n".join(blocks) + "\n"
 
 
-UNREAD = "# Rules without an advisory: the source was not read for them; what the younger package did with a file each."
+_KEY = re.compile(r'\[rows\."([A-Z]+-[0-9-]+)( \w+)?"\]')
 
 
 def _summary(seen: Sequence[Seen], name: str, op: str) -> str:
@@ -369,10 +373,10 @@ EXPLAINED = """The tables keep both: `guard` of `tflm-2026-08` is what that snap
 younger package did; the tables `tflm-2026-10-23` and `litert-2.3` hold what was seen only. Name the one that your
 firmware is built with: `tinymlsec scan --runtime tflm-2026-10-23 model.tflite`.
 
-Two rows need a word. CVE-2021-29592: TFLM takes the shape that the output declares, not the constant, so the constant of
-the file above is never looked at; with 0 and -1 in the declared shape, which STRUCT-07 finds, the package refuses the
-model at reshape_common.cc:67. SHAPE-17: both runtimes or one of them may accept a row of indices of which one is out of
-range, as long as the place that they give lies in the tensor."""
+Two rows need a word. CVE-2021-29592: TFLM takes the shape that the output declares and never looks at the constant of
+the file above; with 0 and -1 in the declared shape, which STRUCT-07 finds, the package refuses the model at
+reshape_common.cc:67. SHAPE-17: a kernel may accept a row of indices of which one is out of range, as long as the place
+that they give lies in the tensor."""
 
 
 def run(runtime: str, runs: int = RUNS) -> list[Seen]:

@@ -70,15 +70,14 @@ class Runtime(Record):
     with its name behind a blank: ``CVE-2021-37687 GATHER_ND``."""
 
     def row(self, *names: str, op: str = "") -> Row | None:
-        """The first row that one of the names has, for one operator if it is given.
+        """The first row that one of the names has, for one operator if it is given; rows that know come first.
 
         Rows that are about other operators are passed over.
         """
-        for name in (key for each in names for key in ((f"{each} {op}", each) if op else (each,))):
-            row = self.rows.get(name)
-            if row is not None and (not op or not row.ops or op in row.ops):
-                return row
-        return None
+        keys = [key for each in names for key in ((f"{each} {op}", each) if op else (each,))]
+        found = [self.rows[key] for key in keys if key in self.rows]
+        about = [row for row in found if not op or not row.ops or op in row.ops]
+        return next((row for row in about if row.guard is not Guard.UNKNOWN), about[0] if about else None)
 
     def lacks(self, op: str) -> bool:
         """Whether it is known to have no kernel of a builtin operator."""

@@ -34,6 +34,7 @@ from rules.corpus.options import of_constant, of_operator, of_tensor
 
 MAX_POOL = OneOp("MAX_POOL_2D", POOL.inputs, POOL.outputs, POOL.options)
 REDUCE_MAX = OneOp("REDUCE_MAX", MEAN.inputs, MEAN.outputs, {})
+INT8_MEAN = OneOp("MEAN", (Feed((2, 5), "int8", 0.5, 3), Const([1])), (out((2,), "int8", 0.5, 3),), {})
 ARG_MIN = OneOp("ARG_MIN", (Feed((2, 5)), Const([1])), (out((2,), "int32"),), {"output_type": "int32"})
 MINIMUM = OneOp("MINIMUM", (Feed((2, 3)), Feed((2, 3))), (out((2, 3)),))
 MUL = OneOp("MUL", (Feed((2, 3)), Feed((2, 3))), (out((2, 3)),), {})
@@ -84,6 +85,7 @@ def _options() -> list[Case]:
             "OPT-05", "CVE batches", SPACE_TO_BATCH, SPACE_TO_BATCH.but(1, Const([2, 0])), 1, 1, "CVE-2021-29597"
         ),
         of_constant("OPT-08", "CVE mean", MEAN, MEAN.but(1, Const([-3])), 1, 0, "CVE-2020-15207"),
+        of_constant("OPT-08", "CVE int8 mean", INT8_MEAN, INT8_MEAN.but(1, Const([-3])), 1, 0, "CVE-2020-15207"),
         of_constant("OPT-08", "CVE maximum", REDUCE_MAX, REDUCE_MAX.but(1, Const([2])), 1, 0, "CVE-2020-15207"),
         of_constant("OPT-08", "CVE least", ARG_MIN, ARG_MIN.but(1, Const([-7])), 1, 0, "CVE-2021-29603"),
         of_constant("OPT-08", "CVE expand", EXPAND_DIMS, EXPAND_DIMS.but(1, Const([-9])), 1, 0, "CVE-2021-37685"),

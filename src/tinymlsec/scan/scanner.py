@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tinymlsec.errors import TinymlsecError
+from tinymlsec.errors import TinymlsecError, UsageError
 from tinymlsec.scan.cache import ScanCache
 from tinymlsec.scan.collect import Found
 from tinymlsec.scan.reading import Unreadable, read_file
@@ -56,7 +56,12 @@ class Scanner:
             return None
         from tinymlsec.scan.linked import linked_in_file
 
-        return linked_in_file(self._settings.firmware) | frozenset(self.runtime.custom)
+        try:
+            return linked_in_file(self._settings.firmware) | frozenset(self.runtime.custom)
+        except UsageError:
+            if not self._settings.confirm:  # with it a stripped image still has a use: its model is exchanged
+                raise
+            return None
 
     @cached_property
     def models(self) -> tuple[bytes, ...]:

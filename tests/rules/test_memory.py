@@ -91,7 +91,9 @@ class TestStripped:
         assert (found.severity, found.confidence) == (Severity.LOW, Confidence.LOW)
 
     def test_a_guard_that_several_functions_load_is_a_canary(self) -> None:
-        entry = struct.pack("<HHH", 0x4801, 0x6801, 0x9103) + b"\x70\x47" + struct.pack("<I", RAM + 16)
+        entry = struct.pack(
+            "<10HI", 0xB510, 0x4804, 0x6801, 0x9103, 0xBF00, 0x6801, 0x9A03, 0x4051, 0xBD10, 0xBF00, RAM + 16
+        )  # PUSH; LDR r0, =G; LDR r1, [r0]; STR r1, [SP, #12]; NOP; LDR r1, [r0]; LDR r2, [SP, #12]; EORS; POP
         facts = memory_facts(replace(GOOD, code=GOOD.code + entry * 3).raw().image)
         assert facts.canaries is True
         assert "3 functions" in facts.canary_reason

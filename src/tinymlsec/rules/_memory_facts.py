@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinymlsec.rules._canaries import guarded_functions
 from tinymlsec.rules._thumb import Access, Code
 
 if TYPE_CHECKING:
@@ -132,28 +133,10 @@ class _Look:
             return False, "no symbol of a stack protector among the file's symbols"
         if not self.arm:
             return None, "no symbols, and no pattern is known for this machine"
-        guards = self._guard_loads()
+        guards = max((guarded_functions(code) for code in self.code), default=0)
         if guards >= _PATTERN_MIN:
-            return True, f"{guards} functions put one and the same word on the stack at their start"
-        return None, "no symbols, and no guard that several functions load"
-
-    def _guard_loads(self) -> int:
-        """Most functions that begin with LDR Ra, =G; LDR Rb, [Ra]; STR Rb, [SP, #n] for one G."""
-        most = 0
-        for code in self.code:
-            half = code.half
-            if len(half) < 3:
-                continue
-            first, second, third = half[:-2], half[1:-1], half[2:]
-            ra = (first >> 8) & 7
-            loads = (first >> 11 == 0b01001) & (second & 0xFFF8 == (0x6800 | ra << 3)) & (third >> 11 == 0b10010)
-            loads &= (third >> 8) & 7 == second & 7
-            at = np.flatnonzero(loads)
-            target = ((code.address + 2 * at + 4) & ~3) + 4 * (half[at] & 0xFF).astype(np.int64)
-            words = [code.word(int(t)) for t in target[:4096]]
-            for word in set(words) - {None}:
-                most = max(most, words.count(word))
-        return most
+            return True, f"{guards} functions guard their frame with one and the same word"
+        return None, "no symbols, and no word that several functions guard their frame with"
 
     def _mpu(self) -> tuple[bool | None, int | None]:
         if self.arm:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules._image_places import at_address
-from tinymlsec.rules._memory_facts import MemoryFacts
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ImageFile
 
@@ -175,7 +174,7 @@ def vectors_in_ram(file: ImageFile) -> Iterator[Hit]:
 
     Whoever can write one word there chooses what the next interrupt runs.
     """
-    facts: MemoryFacts = file.memory
+    facts = file.memory
     if facts.vector_base is not None and facts.vector_base[0] in _RAM and not facts.mpu:
         base, at = facts.vector_base
         yield Hit(f"VTOR is set to 0x{base:08x}, in RAM; expected: flash, or a protected region.", _place(file, at))

@@ -297,7 +297,7 @@ def missing(file: ModelFile) -> Iterator[Hit]:
 
 
 @rule(
-    "OPT-17", "State input that is no variable tensor", subject=Subject.MODEL, severity=Severity.HIGH,
+    "OPT-17", "State input that is no variable tensor", subject=Subject.MODEL, severity=Severity.MEDIUM,
     confidence=Confidence.HIGH, cwe="CWE-476", cve="CVE-2021-37681", threats="S1 S13", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def state(file: ModelFile) -> Iterator[Hit]:

@@ -131,7 +131,7 @@ def divisor(file: ModelFile) -> Iterator[Hit]:
 
 
 @rule(
-    "QUANT-10", "Quantized tensor without scale", subject=Subject.MODEL, severity=Severity.HIGH,
+    "QUANT-10", "Quantized tensor without scale", subject=Subject.MODEL, severity=Severity.MEDIUM,
     confidence=Confidence.HIGH, cwe="CWE-476 CWE-1284", cve="CVE-2021-37682", threats="S1 S13", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip

@@ -29,8 +29,8 @@ class Baseline(Record):
 
 def findings_of(report: FileReport) -> list[Known]:
     """Its findings as a baseline keeps them; suppressed ones too, since ending a suppression makes nothing new."""
-    pairs = [*zip(report.fingerprints, report.all_findings, strict=True)]
-    pairs += [(item.fingerprint, item.finding) for item in report.suppressed]
+    pairs = [*zip(report.fingerprints, report.all_findings, strict=False)]  # none where nobody made any
+    pairs += [(item.fingerprint, item.finding) for item in report.suppressed if item.fingerprint]
     return [
         Known(fingerprint=mark, rule=finding.id, path=report.path, title=finding.title, severity=finding.severity)
         for mark, finding in pairs

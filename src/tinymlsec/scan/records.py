@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tinymlsec.records import SCHEMA_VERSION, Digest, Finding, Record, Severity
 
@@ -51,7 +51,7 @@ class Suppressed(Record):
     reason: str
     expires: str = ""
     """ISO date after which the finding counts again; empty for never."""
-    fingerprint: str = ""
+    fingerprint: Digest | Literal[""] = ""
     """As in `FileReport.fingerprints`."""
 
 
@@ -77,7 +77,7 @@ class FileReport(Record):
     findings: tuple[Finding, ...] = ()
     contained: tuple[Contained, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
-    fingerprints: tuple[str, ...] = ()
+    fingerprints: tuple[Digest, ...] = ()
     """One for each of `all_findings`, in their order; filled in when the scan ends (`scan.fingerprint`)."""
     known: tuple[str, ...] = ()
     """Fingerprints of findings that the baseline has; they are shown and do not count for --fail-on."""
@@ -88,6 +88,12 @@ class FileReport(Record):
     """Why the file could not be read at all."""
     facts: dict[str, Any] = Field(default_factory=dict)
     """What rules and reports want to show beside findings: versions, entropy map, memory facts."""
+
+    @model_validator(mode="after")
+    def _one_fingerprint_each(self) -> FileReport:
+        if self.fingerprints and len(self.fingerprints) != len(self.all_findings):
+            raise ValueError(f"{len(self.fingerprints)} fingerprints for {len(self.all_findings)} findings")
+        return self
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:

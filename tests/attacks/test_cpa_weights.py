@@ -11,6 +11,7 @@ pytest.importorskip("unicorn", reason="needs tinymlsec[firmware]")
 pytest.importorskip("capstone", reason="needs tinymlsec[firmware]")
 
 from attacks.attack_targets import Workbench
+from tinymlsec.attacks.side_channel import _costs
 from tinymlsec.attacks.side_channel._chain import recover, recover_bias
 from tinymlsec.attacks.side_channel._costs import sums_over_traces
 from tinymlsec.attacks.side_channel._features import FEATURES, bits, loaded_word
@@ -18,6 +19,7 @@ from tinymlsec.attacks.side_channel._macs import macs_of
 from tinymlsec.attacks.side_channel._points import Point, profile
 from tinymlsec.attacks.side_channel._weights_output import output_codes
 from tinymlsec.attacks.side_channel.cpa_weights import cpa_weights
+from tinymlsec.emulate import toolchain
 from tinymlsec.emulate.cores import CORES
 from tinymlsec.emulate.twin import build_twin
 from tinymlsec.evidence import Observation
@@ -316,6 +318,21 @@ def test_costs_in_c_equal_numpy(feature: str, n: int, each: int) -> None:
         costs_by_hand(feature, sums, factors, guesses, rest, starts), strict=True,
     ):  # fmt: skip
         assert ours == pytest.approx(slow, rel=1e-5, abs=0.1)
+
+
+def test_costs_are_the_same_on_every_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bit for bit: lanes are added up in one order, whatever vectors there are."""
+    if not toolchain.wide_vectors():
+        pytest.skip("this processor has no wider vectors")
+    rng, made = RNG(3), []
+    sums, rest = rng.integers(-(1 << 20), 1 << 20, (2, 777)).astype(np.int32), rng.normal(0, 9, 777).astype(np.float32)
+    factors, guesses = (rng.integers(-127, 128, (rows, 2)).astype(np.int32) for rows in (777, 40))
+    for flags in (toolchain.wide_vectors(), ()):
+        _costs._library.cache_clear()
+        monkeypatch.setattr(toolchain, "wide_vectors", lambda flags=flags: flags)
+        made.append(np.array(sums_over_traces("hw_hd_sum", sums, factors, guesses, rest)))
+    _costs._library.cache_clear()
+    assert (made[0] == made[1]).all()
 
 
 def test_costs_refuse_arrays_of_other_lengths() -> None:

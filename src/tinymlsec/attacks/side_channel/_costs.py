@@ -50,12 +50,12 @@ def sums_over_traces(
     if paths.shape[1] != n or factors.shape != (n, each) or each not in (1, 2):
         raise ValueError(f"sums {paths.shape}, factors {factors.shape}, guesses {guesses.shape} and {n} samples differ")
     loaded = loaded_word(np.ascontiguousarray(guesses, np.int32))
-    pairs, guessed = _paired(factors), _paired(guesses)
+    columns, guessed = np.ascontiguousarray(_paired(factors).T), _paired(guesses)
     begun = np.zeros(len(guesses), np.int32) if starts is None else np.ascontiguousarray(starts, np.int32)
     made = Sums(*(np.empty((len(paths), len(guesses))) for _ in range(3)))
     count = ctypes.c_uint64
     _library().tms_costs(
-        KINDS[feature], _pointer(paths), count(n), count(len(paths)), _pointer(pairs), _pointer(guessed),
+        KINDS[feature], _pointer(paths), count(len(paths)), _pointer(columns), _pointer(guessed),
         _pointer(begun), _pointer(loaded), count(len(guesses)), _pointer(measured), count(n), _pointer(made.total),
         _pointer(made.square), _pointer(made.cross),
     )  # fmt: skip
@@ -75,7 +75,7 @@ def _pointer(array: NDArray[np.generic]) -> ctypes.c_void_p:
 
 @cache
 def _library() -> ctypes.CDLL:
-    from tinymlsec.emulate.toolchain import build_host_library
+    from tinymlsec.emulate.toolchain import build_host_library, wide_vectors
 
     source = Path(__file__).with_name("_costs.c").read_text(encoding="ascii")
-    return ctypes.CDLL(str(build_host_library({"costs.c": source}, name="tms_costs")))
+    return ctypes.CDLL(str(build_host_library({"costs.c": source}, name="tms_costs", extra_flags=wide_vectors())))

@@ -18,8 +18,10 @@ from tinymlsec.rules._thumb_values import is_wide
 if TYPE_CHECKING:
     from tinymlsec.rules._thumb import Code
 
-MAX_LOADS = 20_000
+MAX_LOADS = 50_000
 """Loads of an address in RAM that are looked at."""
+MAX_STORES = 2_000
+"""Of these, followed by a store to the stack."""
 _NEAR, _FUNCTION, _AFTER = 12, 1024, 4
 """Halfwords: from the load to the store, to the end of a function, and from the second load to the comparison."""
 _RAM = 0x20
@@ -33,23 +35,26 @@ def guarded_functions(code: Code) -> int:
     at, target = at[inside], target[inside]
     ram = code.half[target + 1] >> 8 == _RAM
     words: Counter[int] = Counter()
+    left = MAX_STORES
     for start, place in zip(at[ram].tolist()[:MAX_LOADS], target[ram].tolist(), strict=False):
-        if _guards(code, start):
-            words[int(code.half[place]) | int(code.half[place + 1]) << 16] += 1
+        stored = _stored(code.half[start : start + _NEAR].tolist())
+        if stored is not None and left:
+            left -= 1
+            at_store, slot = start + stored[0], stored[1]
+            if _compares(code.half[at_store + 1 : at_store + _FUNCTION].tolist(), slot):
+                words[int(code.half[place]) | int(code.half[place + 1]) << 16] += 1
     return max(words.values(), default=0)
 
 
-def _guards(code: Code, start: int) -> bool:
-    """Whether a function's frame is guarded with the word whose address is loaded here."""
-    half = code.half[start : start + _FUNCTION].tolist()
+def _stored(half: list[int]) -> tuple[int, int] | None:
+    """(halfwords from the load of an address to the store of its word, slot of the stack); None where there is none."""
     address, value = half[0] >> 8 & 7, None
-    for place in range(1, min(_NEAR, len(half))):
-        h = half[place]
+    for place, h in enumerate(half):
         if value is None and h & 0xFFF8 == 0x6800 | address << 3:  # LDR Rb, [Ra]
             value = h & 7
         elif value is not None and h >> 8 == 0x90 | value:  # STR Rb, [SP, #n]
-            return _compares(half[place + 1 :], h & 0xFF)
-    return False
+            return place, h & 0xFF
+    return None
 
 
 def _compares(half: list[int], slot: int) -> bool:

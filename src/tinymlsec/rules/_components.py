@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FILE = Path(__file__).with_name("data") / "components.toml"
 _ESP_APP = bytes.fromhex("3254cdab")
 """Magic word of the description in ESP-IDF applications (esp_app_desc_t); the version of the framework is at 0x70."""
+_MOST_DESCRIPTIONS = 64
 _ESP_VERSION = re.compile(rb"v?(\d{1,2}\.\d{1,2}(?:\.\d{1,2})?)")
 
 
@@ -120,19 +121,19 @@ def _within(key: tuple[tuple[int, ...], str, int], low: str, high: str) -> bool:
 def components_of(file: ImageFile) -> tuple[Component, ...]:
     """Everything that an image tells about the software in it, in the order of the table; each kind once."""
     runs = file.image.stored()
-    names = {symbol.short for symbol in file.image.all_symbols}
+    names = file.names
     found = [_found(kind, runs, names) for kind in kinds()]
     return tuple(component for component in found if component is not None)
 
 
-def _found(kind: Kind, runs: tuple[tuple[int, bytes], ...], names: set[str]) -> Component | None:
+def _found(kind: Kind, runs: tuple[tuple[int, bytes], ...], names: frozenset[str]) -> Component | None:
     best: Component | None = None
     for address, version, text in _told(kind, runs):
         if best is None or (version and not best.version):
             best = _component(kind, version, address, f'the text "{text}"')
     if best is None or not best.version:
-        symbol = next(iter(sorted(kind.symbols & names)), "") or next(
-            (name for name in sorted(names) if kind.prefixes and name.startswith(kind.prefixes)), ""
+        symbol = min(kind.symbols & names, default="") or min(
+            (name for name in names if kind.prefixes and name.startswith(kind.prefixes)), default=""
         )
         if symbol and best is None:
             best = _component(kind, "", None, f"the symbol {symbol[:80]}")
@@ -160,7 +161,9 @@ def _told(kind: Kind, runs: tuple[tuple[int, bytes], ...]) -> Iterator[tuple[int
 def _esp(start: int, data: bytes) -> Iterator[tuple[int, str, str]]:
     """The description that ESP-IDF puts into every application."""
     at = data.find(_ESP_APP)
-    while at >= 0:
+    for _ in range(_MOST_DESCRIPTIONS):
+        if at < 0:
+            return
         told = data[at + 0x70 : at + 0x90].split(b"\0")[0]
         match = _ESP_VERSION.match(told)
         if match is not None and all(0x20 <= byte < 0x7F for byte in told):

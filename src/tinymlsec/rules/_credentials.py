@@ -10,10 +10,10 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tinymlsec.rules._image_places import Text
+from tinymlsec.rules._image_places import Texts
 
 MAX_OF_A_KIND = 8
 """Places of one kind that are reported."""
@@ -111,15 +111,14 @@ PASSWORD_HASH = Pattern(
 """As Unix systems store them (crypt)."""
 
 
-def search(pattern: Pattern, texts: Iterable[Text]) -> Iterator[Credential]:
+def search(pattern: Pattern, texts: Texts) -> Iterator[Credential]:
     """Places of one kind, each secret once, at most `MAX_OF_A_KIND`."""
     seen: set[bytes] = set()
-    for text in texts:
-        for match in pattern.regex.finditer(text.text):
-            secret = match.group(1)
-            if secret in seen or not pattern.check(secret):
-                continue
-            seen.add(secret)
-            yield Credential(pattern.kind, text.address + match.start(), masked(secret))
-            if len(seen) == MAX_OF_A_KIND:
-                return
+    for address, match in texts.search(pattern.regex):
+        secret = match.group(1)
+        if secret in seen or not pattern.check(secret):
+            continue
+        seen.add(secret)
+        yield Credential(pattern.kind, address, masked(secret))
+        if len(seen) == MAX_OF_A_KIND:
+            return

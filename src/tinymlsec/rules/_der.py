@@ -20,6 +20,8 @@ _RSA_BITS = range(512, 8193)
 RSA, EC = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2a8648ce3d0201")
 _CURVES_25519 = {bytes.fromhex(f"2b65{n:02x}"): name for n, name in ((0x6E, "X25519"), (0x70, "Ed25519"))}
 _MOST_PARTS = 16
+MAX_STARTS = 20_000
+"""Places of one run that are looked at; random bytes have one in 30 KiB."""
 
 
 class Part(NamedTuple):
@@ -90,7 +92,10 @@ def element(data: bytes, at: int, end: int) -> Part | None:
 def find(data: bytes) -> Iterator[tuple[int, Key | Certificate]]:
     """(offset, what lies there) of every key and certificate that does not lie inside another one."""
     at = 0
-    while match := _START.search(data, at):
+    for _ in range(MAX_STARTS):
+        match = _START.search(data, at)
+        if match is None:
+            return
         at = match.start() + 1
         found = read(data, match.start())
         if found is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 SHORTEST_TEXT = 6
 """Printable characters that count as text."""
-MAX_TEXTS = 200_000
-"""Texts of one image that are looked at."""
 _TEXT = re.compile(rb"[\x20-\x7e\t\r\n]{%d,4096}" % SHORTEST_TEXT)
 
 
@@ -26,27 +25,40 @@ class Stored(NamedTuple):
     data: bytes
 
 
-class Text(NamedTuple):
-    """Printable characters, up to the next other one."""
+class Texts:
+    """All printable texts of an image, joined by zeros, so that one search goes over all of them.
 
-    address: int
-    text: bytes
+    Args:
+        image: any.
+    """
+
+    def __init__(self, image: FirmwareImage) -> None:
+        parts: list[bytes] = []
+        self._starts: list[int] = []
+        self._addresses: list[int] = []
+        at = 0
+        for address, data in image.stored():
+            for match in _TEXT.finditer(data):
+                self._starts.append(at)
+                self._addresses.append(address + match.start())
+                parts.append(match.group())
+                at += match.end() - match.start() + 1
+        self.joined = b"\0".join(parts)
+
+    def search(self, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, re.Match[bytes]]]:
+        """(load address, match) of every place of a pattern that has no zeros in it."""
+        for match in pattern.finditer(self.joined):
+            yield self.address(match.start()), match
+
+    def address(self, place: int) -> int:
+        """Load address of a byte of `joined`."""
+        text = bisect_right(self._starts, place) - 1
+        return self._addresses[text] + place - self._starts[text]
 
 
 def stored(file: ImageFile) -> tuple[Stored, ...]:
     """All that a programmer writes to the device, by address."""
     return tuple(Stored(address, data) for address, data in file.image.stored())
-
-
-def texts_of(image: FirmwareImage) -> Iterator[Text]:
-    """Texts of the stored bytes, by address; at most `MAX_TEXTS`. `ImageFile.texts` keeps them."""
-    left = MAX_TEXTS
-    for address, data in image.stored():
-        for match in _TEXT.finditer(data):
-            if not left:
-                return
-            left -= 1
-            yield Text(address + match.start(), match.group())
 
 
 def at_address(file: ImageFile, address: int, symbol: str | None = None) -> Location:

@@ -30,6 +30,8 @@ ALLOCATORS = (
 )  # fmt: skip
 CANARIES = ("__stack_chk_fail", "__stack_smash_handler", "__stack_chk_fail_local")
 _CANARY_TEXT = (b"stack smashing detected", b"Stack smashing protect failure")
+MAX_CALLS = 4_096
+"""Breakpoints that are looked at."""
 SEMIHOSTING = 0xBEAB
 """BKPT 0xAB."""
 _PATTERN_MIN = 3
@@ -83,16 +85,25 @@ class MemoryFacts:
         }  # fmt: skip
 
 
-def memory_facts(image: FirmwareImage) -> MemoryFacts:
-    """Everything at once; the code is looked at once."""
-    return _Look(image).facts()
+def memory_facts(image: FirmwareImage, names: frozenset[str] | None = None) -> MemoryFacts:
+    """Everything at once; the code is looked at once.
+
+    Args:
+        image: any.
+        names: short names of its symbols, where they are known.
+    """
+    return _Look(image, names_of(image) if names is None else names).facts()
+
+
+def names_of(image: FirmwareImage) -> frozenset[str]:
+    """Short names of all symbols."""
+    return frozenset(symbol.short for symbol in image.all_symbols)
 
 
 class _Look:
-    def __init__(self, image: FirmwareImage) -> None:
-        self.image = image
+    def __init__(self, image: FirmwareImage, names: frozenset[str]) -> None:
+        self.image, self.names = image, names
         self.arm = image.machine == "arm"
-        self.names = {symbol.short for symbol in image.all_symbols} if image.all_symbols else set()
         self.code = [Code(start, data) for start, data in self._code()] if self.arm else []
 
     def _code(self) -> Iterator[tuple[int, bytes]]:
@@ -181,7 +192,7 @@ class _Look:
         """BKPT 0xAB behind an operation number in r0, or a named function that does nothing else."""
         found: list[int] = []
         for code in self.code:
-            for at in code.count(SEMIHOSTING).tolist():
+            for at in code.count(SEMIHOSTING).tolist()[:MAX_CALLS]:
                 before = code.half[max(at - 6, 0) : at].tolist()
                 number = any(h >> 8 == 0x20 and 1 <= h & 0xFF <= 0x31 for h in before)
                 short = at + 1 < len(code.half) and code.half[at + 1] in (0x4770, 0xBD80, 0xBD10)

@@ -11,6 +11,8 @@ from tinymlsec.rules._image_places import at_address, stored
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ImageFile
 
+MAX_PATHS = 10_000
+"""Paths that are counted."""
 _SHELLS = {
     "Zephyr shell": rb"uart:~\$ ",
     "NuttX shell": rb"(?:^|\x00|\n)nsh> \x00",
@@ -87,9 +89,9 @@ def build_paths(file: ImageFile) -> Iterator[Hit]:
     Only stored bytes count; debug information of an ELF file does not reach the device.
     """
     found: dict[bytes, int] = {}
-    for text in file.texts:
-        for match in _PATH.finditer(text.text):
-            found.setdefault(match.group(), text.address + match.start())
+    for address, match in file.texts.search(_PATH):
+        if len(found) < MAX_PATHS:
+            found.setdefault(match.group(), address)
     if found:
         path, address = next(iter(found.items()))
         yield Hit(
@@ -108,12 +110,9 @@ def test_mode(file: ImageFile) -> Iterator[Hit]:
 
     Only a hint: look at what reaches them.
     """
-    for text in file.texts:
-        match = _TEST_MODE.search(text.text)
-        if match is not None:
-            shown = text.text[max(match.start() - 20, 0) : match.end() + 20].decode("ascii", "replace").strip()
-            yield Hit(f'the text "{shown}".', at_address(file, text.address + match.start()))
-            return
+    for address, match in file.texts.search(_TEST_MODE):
+        yield Hit(f'the text "{match.group().decode("ascii", "replace")}".', at_address(file, address))
+        return
 
 
 @rule(

@@ -11,7 +11,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from tinymlsec.records import Confidence, Severity
 from tinymlsec.rules import _credentials as credentials
@@ -24,10 +24,10 @@ from tinymlsec.rules.subjects import ImageFile
 
 MAX_KEYS = 64
 """Keys and certificates of one image that are looked at."""
-_PEM = re.compile(
-    rb"-----BEGIN (?P<label>(?:[A-Z0-9]{2,12} ){0,3}(?:PRIVATE KEY|CERTIFICATE))-----"
-    rb"(?P<body>[\sA-Za-z0-9+/=:,-]{40,16384}?)-----END (?P=label)-----"
-)
+MAX_ARMORED = 256
+"""PEM blocks of one run that are looked at."""
+_LONGEST_PEM = 16_384
+_PEM_BEGIN = re.compile(rb"-----BEGIN ((?:[A-Z0-9]{2,12} ){0,3}(?:PRIVATE KEY|CERTIFICATE))-----")
 _OPENSSH = b"openssh-key-v1\0"
 _SECRET_NAME = re.compile(
     r"(?i)(?:^|_)(?:aes|hmac|secret|private|psk|device|encryption|enc|session|signing|master)_?key(?:_|s?$|\d)"
@@ -59,12 +59,15 @@ def _material(file: ImageFile) -> Iterator[tuple[int, der.Key | der.Certificate,
 
 def _armored(run: Stored) -> Iterator[tuple[int, bytes]]:
     """(address, content) of every PEM block; encrypted ones have no content that we read."""
-    for match in _PEM.finditer(run.data):
-        body = b"".join(line for line in match["body"].split() if b":" not in line)
+    for match in islice(_PEM_BEGIN.finditer(run.data), MAX_ARMORED):
+        end = run.data.find(b"-----END " + match[1] + b"-----", match.end(), match.end() + _LONGEST_PEM)
+        body = b"".join(line for line in run.data[match.end() : max(end, 0)].split() if b":" not in line)
         try:
-            yield run.address + match.start(), base64.b64decode(body, validate=True)
+            content = base64.b64decode(body, validate=True)
         except binascii.Error:
             continue
+        if content:
+            yield run.address + match.start(), content
 
 
 @rule(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinymlsec.errors import ModelFileError
     from tinymlsec.rules._components import Component
-    from tinymlsec.rules._image_places import Text
+    from tinymlsec.rules._image_places import Texts
     from tinymlsec.rules._memory_facts import MemoryFacts
     from tinymlsec.rules.runtime import Runtime
     from tinymlsec.target.deployment import Deployment
@@ -88,14 +88,21 @@ class ImageFile:
         """Facts about stacks, regions, worlds and privileges; the code is looked at once."""
         from tinymlsec.rules._memory_facts import memory_facts
 
-        return memory_facts(self.image)
+        return memory_facts(self.image, self.names)
 
     @cached_property
-    def texts(self) -> tuple[Text, ...]:
-        """Printable texts of the stored bytes, by address."""
-        from tinymlsec.rules._image_places import texts_of
+    def names(self) -> frozenset[str]:
+        """Short names of all symbols."""
+        from tinymlsec.rules._memory_facts import names_of
 
-        return tuple(texts_of(self.image))
+        return names_of(self.image)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Printable texts of the stored bytes."""
+        from tinymlsec.rules._image_places import Texts
+
+        return Texts(self.image)
 
     @cached_property
     def components(self) -> tuple[Component, ...]:

@@ -147,6 +147,14 @@ def test_debug_information_is_a_fact_and_no_finding() -> None:
     assert image_facts(firmware.file())["debug_information"] is True
 
 
+def test_tables_of_aes_are_a_fact() -> None:
+    from tinymlsec.scan.image_facts import image_facts
+
+    table = bytes.fromhex("637c777bf26b6fc53001672bfed7ab76ca82c97d")
+    assert image_facts(Firmware(content=bytes(8) + table).file())["aes_in_software"] == [DATA + 8]
+    assert image_facts(Firmware().file())["aes_in_software"] == []
+
+
 def test_named_constants_and_functions_do_not_disturb() -> None:
     assert ids(constant("g_model_data", bytes(range(64))).file()) == []
     assert ids(replace(Firmware(), symbols=(*SYMBOLS, Sym("main", CODE | 1, 4, FUNC))).file()) == []

@@ -56,6 +56,8 @@ CASES = {
     "jwt": ("SECRET-03", with_text(web_token().encode()), 1),
     "address": ("SECRET-04", with_text(b"mqtt://unit:Zq8sharedpw@broker.example.net:1883"), 1),
     "assigned": ("SECRET-04", with_text(b'wifi_password = "Zq8sharedpw"'), 1),
+    "default": ("SECRET-04", with_text(b"admin:admin"), 1),
+    "basic": ("SECRET-04", with_text(b"Authorization: Basic " + base64.b64encode(b"unit:Zq8sharedpw")), 1),
     "psk": ("SECRET-04", with_text(b"psk=Zq8sharedpw"), 1),
     "hash": ("SECRET-04", with_text(f"root:$6$abcdefgh${alphanumeric(86)}:0:0".encode()), 6),
     "wifi": ("SECRET-05", stored(b"\xff" * 32 + storage_entry(b"correct horse")), 32),
@@ -97,6 +99,9 @@ def test_no_message_shows_a_secret(name: str) -> None:
         b"eyJub3QgSlNPTiBhdCBhbGw.eyJub3QgSlNPTiBhdCBhbGw.aaaaaaaaaaaaaaaaaaaaaaa",
         b"-----BEGIN CERTIFICATE-----",
         b"secret_key=null",
+        b"admin:adminstrator",
+        b"role:admin:root",
+        b"Authorization: Basic realm",
     ],
 )
 def test_words_of_programs_are_no_secrets(text: bytes) -> None:

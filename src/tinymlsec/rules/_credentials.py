@@ -72,6 +72,15 @@ def _real(secret: bytes) -> bool:
     return not _PLACEHOLDER.match(secret) and len(set(secret)) >= 4
 
 
+def _basic(secret: bytes) -> bool:
+    """Base64 of a name, a colon and a password."""
+    try:
+        told = base64.b64decode(secret, validate=True)
+    except (ValueError, binascii.Error):
+        return False
+    return b":" in told and all(0x20 <= byte < 0x7F for byte in told)
+
+
 _EDGE = rb"(?<![A-Za-z0-9_+/-])"
 TOKENS: tuple[Pattern, ...] = (
     Pattern("AWS access key id", re.compile(_EDGE + rb"(A(?:KIA|SIA)[0-9A-Z]{16})(?![A-Za-z0-9])"), varied),
@@ -109,6 +118,19 @@ PASSWORD_HASH = Pattern(
     re.compile(rb"(\$(?:1|5|6|y|2[aby])\$[./A-Za-z0-9$=,]{1,40}\$?[./A-Za-z0-9]{22,86})(?![./A-Za-z0-9])"),
 )
 """As Unix systems store them (crypt)."""
+
+
+DEFAULTS = Pattern(
+    "default credentials",
+    re.compile(
+        rb"(?<![\w:.@/-])((?:admin|root|user|guest|support|service|pi|ubnt):(?:admin|root|user|guest|support|service"
+        rb"|password|passw0rd|pass|1234(?:5(?:6(?:78?9?)?)?)?|default|toor|raspberry|ubnt|changeme))(?![\w:.@/-])"
+    ),
+)
+"""Name and password of a factory, as one text."""
+
+BASIC = Pattern("HTTP authorization", re.compile(rb"(?i:Authorization: ?Basic) ([A-Za-z0-9+/]{8,200}={0,2})"), _basic)
+"""Name and password in the header of a request."""
 
 
 def search(pattern: Pattern, texts: Texts) -> Iterator[Credential]:

@@ -134,11 +134,14 @@ def service_token(file: ImageFile) -> Iterator[Hit]:
 )  # fmt: skip
 def password(file: ImageFile) -> Iterator[Hit]:
     """A password: in the address of a server (scheme://user:password@host), behind a name that means one
-    (`password=`, `psk:`), or as the hash that Unix systems store.
+    (`password=`, `psk:`), in a request's header, as a factory's default (`admin:admin`), or as the hash that Unix
+    systems store.
 
     Placeholders (`<password>`, `%s`, `changeme`, `xxxx`) and single words of messages do not count.
     """
-    for pattern in (credentials.IN_ADDRESS, credentials.ASSIGNED, credentials.PASSWORD_HASH):
+    for pattern in (
+        credentials.IN_ADDRESS, credentials.ASSIGNED, credentials.PASSWORD_HASH, credentials.DEFAULTS, credentials.BASIC,
+    ):  # fmt: skip
         yield from _credential(file, pattern)
 
 

@@ -11,16 +11,19 @@ if TYPE_CHECKING:
     from tinymlsec.records import Finding
     from tinymlsec.rules.subjects import ImageFile
 
+_S_BOX = bytes.fromhex("637c777bf26b6fc53001672bfed7ab76")
+"""First row of the S-box (FIPS 197, figure 7)."""
 _DEBUG_SECTIONS = (".debug_info", ".debug_line", ".zdebug_info")
 
 
 def image_facts(file: ImageFile) -> dict[str, Any]:
-    """JSON values: memory and isolation, components with versions, readout protection, compilers, debug information."""
+    """JSON values: memory and isolation, components with versions, readout protection, AES tables, compilers."""
     image = file.image
     return {
         "memory": file.memory.as_dict(),
         "components": [component.as_dict() for component in file.components],
         "readout": [{"state": each.state, "address": each.address, "what": each.what} for each in readouts(file)],
+        "aes_in_software": _aes(file),
         "compilers": image.producer,
         "build_id": image.build_id,
         "debug_information": any(section.name in _DEBUG_SECTIONS for section in image.sections),
@@ -47,6 +50,13 @@ def seen_in(file: ImageFile, findings: Iterable[Finding] = ()) -> Mapping[str, s
     if states:
         seen["image.readout_protection"] = "off" if "off" in states else states[0]
     return {name: value for name, value in seen.items() if value}
+
+
+def _aes(file: ImageFile) -> list[int]:
+    """Load addresses of the S-box of AES: where it is, a cipher runs in software, and its key in memory."""
+    runs = file.image.stored()
+    found = [(address, data.find(_S_BOX)) for address, data in runs]
+    return [address + at for address, at in found if at >= 0]
 
 
 _NO_SECRETS = ("SECRET-02", "SECRET-07")

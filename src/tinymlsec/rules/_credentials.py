@@ -133,6 +133,9 @@ BASIC = Pattern("HTTP authorization", re.compile(rb"(?i:Authorization: ?Basic) (
 """Name and password in the header of a request."""
 
 
+PASSWORDS = (IN_ADDRESS, ASSIGNED, PASSWORD_HASH, DEFAULTS, BASIC)
+
+
 def search(pattern: Pattern, texts: Texts) -> Iterator[Credential]:
     """Places of one kind, each secret once, at most `MAX_OF_A_KIND`."""
     seen: set[bytes] = set()

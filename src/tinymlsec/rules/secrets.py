@@ -139,9 +139,7 @@ def password(file: ImageFile) -> Iterator[Hit]:
 
     Placeholders (`<password>`, `%s`, `changeme`, `xxxx`) and single words of messages do not count.
     """
-    for pattern in (
-        credentials.IN_ADDRESS, credentials.ASSIGNED, credentials.PASSWORD_HASH, credentials.DEFAULTS, credentials.BASIC,
-    ):  # fmt: skip
+    for pattern in credentials.PASSWORDS:
         yield from _credential(file, pattern)
 
 

@@ -11,7 +11,9 @@ import pytest
 from carve.corpus import KINDS, as_file
 from carve.other_formats import Program, onnx
 from carve.surroundings import FLASH, firmware, image_of
+from tinymlsec.errors import ModelFileError
 from tinymlsec.scan.images import ImageScan, scan_image
+from tinymlsec.scan.programs import scan_program
 from tinymlsec.scan.records import FileKind
 
 RNG = np.random.default_rng(9)
@@ -66,3 +68,21 @@ def test_cut_and_damaged_files_are_no_findings() -> None:
     program, model = Program().build(), onnx()
     for content in (program[:60], model[:100], program[:8] + bytes(800), model.replace(b"\x3a", b"\x39", 1)):
         assert carve_ids(scan(content)) == []
+
+
+class TestProgramFiles:
+    """A .pte file that is scanned by itself."""
+
+    def test_a_good_one_has_no_finding(self) -> None:
+        assert scan_program(GOOD.build()) == ()
+
+    @pytest.mark.parametrize("name", BAD)
+    def test_contradictions_are_findings(self, name: str) -> None:
+        program, words = BAD[name]
+        (finding,) = scan_program(program.build())
+        assert finding.id == "CARVE-07"
+        assert words.lower() in finding.message.lower()
+
+    def test_one_that_cannot_be_read_is_an_error(self) -> None:
+        with pytest.raises(ModelFileError, match="cannot be read"):
+            scan_program(b"\x14\0\0\0ET12" + bytes(60))

@@ -70,6 +70,10 @@ def scan_image(
     carved = file.carved
     file.models = tuple(dict.fromkeys((*models, *(found.hit.data for found in carved.found))))
     findings, missed = _image_findings(file)
+    if not placed:  # addresses that count from the start of the file are its offsets, which are told already
+        findings = [
+            f.model_copy(update={"location": f.location.model_copy(update={"address": None})}) for f in findings
+        ]
     parts = [_contained(found, carved, placed, runtime, device, linked) for found in carved.found]
     skipped = (*notes, *carved.skipped, *missed, *(words for _, more in parts for words in more))
     return ImageScan(

@@ -10,13 +10,14 @@ from tinymlsec.scan.records import FileKind
 HEAD_BYTES = 4096
 """Bytes that are enough to tell."""
 
-SCANNED = frozenset({FileKind.TFLITE, FileKind.ELF, FileKind.HEX, FileKind.UF2, FileKind.RAW})
+SCANNED = frozenset({FileKind.TFLITE, FileKind.ELF, FileKind.HEX, FileKind.UF2, FileKind.RAW, FileKind.PTE})
 """Kinds that rules exist for."""
 
 MODEL_NAMES = frozenset({".tflite", ".lite", ".tfl"})
 _RAW_NAMES = frozenset({".bin", ".img", ".fw", ".rom", ".raw", ".flash", ".dump"})
 _MODEL = re.compile(rb"....TFL\d", re.DOTALL)
-_MACHINES = {40: "Arm", 243: "RISC-V"}
+_MACHINES = {40: "Arm", 94: "Xtensa", 243: "RISC-V"}
+"""Xtensa (ESP32) is searched for models as plain bytes; rules about code exist for the others."""
 _WORDS = {"ExecuTorch": FileKind.PTE, "ONNX": FileKind.ONNX}
 _NO_IMAGE = (
     "archive", "HTML", "JSON", "PNG", "JPEG", "PDF", "Windows program", "GGUF", "Git LFS", "C source", "PyTorch",
@@ -49,7 +50,7 @@ def kind_of_file(head: bytes, size: int, name: str, *, given: bool) -> tuple[Fil
     if size and (given or ending in _RAW_NAMES) and not any(part in words for part in _NO_IMAGE):
         return FileKind.RAW, ""
     found = next((known for part, known in _WORDS.items() if part in words), FileKind.OTHER)
-    return found, f"no rules for this kind of file: {words}"
+    return found, "" if found in SCANNED else f"no rules for this kind of file: {words}"
 
 
 def _elf(head: bytes) -> tuple[FileKind, str]:
@@ -58,4 +59,4 @@ def _elf(head: bytes) -> tuple[FileKind, str]:
     machine = int.from_bytes(field, "little") if len(head) >= 20 else None
     if machine is None or machine in _MACHINES:
         return FileKind.ELF, ""
-    return FileKind.OTHER, f"an ELF file of machine {machine}; rules exist for Arm (40) and RISC-V (243)"
+    return FileKind.OTHER, f"an ELF file of machine {machine}; rules exist for Arm (40), RISC-V (243) and Xtensa (94)"

@@ -95,7 +95,7 @@ class Scanner:
         if cache and (kept := cache.read(key, digest)):
             return kept.model_copy(update={"path": found.shown})
         look: Callable[[Found, FileKind, bytes, str], FileReport]
-        look = self._model if kind is FileKind.TFLITE else self._image
+        look = {FileKind.TFLITE: self._model, FileKind.PTE: self._program}.get(kind, self._image)
         report = look(found, kind, data, digest)
         if cache and report.error is None and not any(_OUT_OF_TIME in text for text in report.skipped):
             cache.write(key, report)
@@ -115,6 +115,11 @@ class Scanner:
             skipped=(*result.incomplete, *result.failures), error=error,
         )  # fmt: skip
         return _confirmed(report, data, self._settings) if self._settings.confirm else report
+
+    def _program(self, found: Found, kind: FileKind, data: bytes, digest: str) -> FileReport:
+        from tinymlsec.scan.programs import scan_program
+
+        return FileReport(path=found.shown, kind=kind, sha256=digest, size=len(data), findings=scan_program(data))
 
     def _image(self, found: Found, kind: FileKind, data: bytes, digest: str) -> FileReport:
         from tinymlsec.scan.image_facts import image_facts, seen_in

@@ -42,7 +42,7 @@ def _file_case(file: FileReport) -> ET.Element:
     case = _case(file, "scan", file.seconds)
     if file.error:
         ET.SubElement(case, "error", type="unreadable", message=clean(file.error))
-    elif file.kind in (FileKind.OTHER, FileKind.PTE, FileKind.ONNX):
+    elif file.kind in (FileKind.OTHER, FileKind.ONNX):
         ET.SubElement(case, "skipped", message=clean("; ".join(file.skipped) or "no rules for this kind of file"))
     elif file.skipped:
         ET.SubElement(case, "system-out").text = clean("; ".join(file.skipped))

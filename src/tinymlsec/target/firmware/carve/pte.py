@@ -69,9 +69,15 @@ def find_pte(data: bytes, budget: Budget) -> Iterator[Hit]:
             yield hit
 
 
-def pte_at(data: bytes | memoryview, start: int) -> Hit | None:
-    """The program that begins at a place; None where its root table makes no sense."""
-    rest = memoryview(data)[start : start + MAX_MODEL_BYTES]
+def pte_at(data: bytes | memoryview, start: int, most: int = MAX_MODEL_BYTES) -> Hit | None:
+    """The program that begins at a place; None where its root table makes no sense.
+
+    Args:
+        data: what it lies in.
+        start: its first byte.
+        most: bytes that it may have.
+    """
+    rest = memoryview(data)[start : start + most]
     try:
         program = Flatbuffer(rest).root(TABLES["Program"])
         plans = program.views("execution_plan", TABLES["ExecutionPlan"], MOST_PLANS)

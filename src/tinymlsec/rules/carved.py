@@ -135,14 +135,14 @@ def onnx_model(file: ImageFile) -> Iterator[Hit]:
     "CARVE-07", "Header of an ExecuTorch program contradicts its content", subject=Subject.IMAGE,
     severity=Severity.HIGH, confidence=Confidence.MEDIUM, cwe="CWE-119 CWE-190 CWE-1284", threats="S3 M5",
     fix="do not deploy this program; export it again, and keep the runtime at a version that checks it (0.7 or newer)",
-    source="advisories of ExecuTorch: GHSA-9m39-3mf3-xwch and those beside it (2025)",
-    cve="CVE-2025-54949 CVE-2025-54950",
+    source="advisories of ExecuTorch of 2025: GHSA-9m39-3mf3-xwch (CVE-2025-54949), GHSA-xc7w-r669-48pf and others",
 )  # fmt: skip
 def executorch_header(file: ImageFile) -> Iterator[Hit]:
     """What a .pte file says of its segments, constants and tensor sizes does not fit.
 
     Segments behind the end, constants that do not exist, sizes below zero or with a product of 2^31 and more: what
-    runtimes before the fixes of 2025 took without a check. A condition to look at, no proof of an attack.
+    runtimes before the fixes of 2025 took without a check. The advisories do not say which condition is whose, so no
+    hit names one. A condition to look at, no proof of an attack.
     """
     for found in _models(file, "pte"):
         for problem in found.hit.problems:

@@ -316,15 +316,17 @@ def unused(file: ModelFile) -> Iterator[Hit]:
 def not_a_number(file: ModelFile) -> Iterator[Hit]:
     """An infinite weight, or one that is not a number, makes every output that depends on it useless.
 
-    A comparison with such a result is always false, so a detector never fires.
+    A comparison with such a result is always false, so a detector never fires. An infinite number that stands alone is
+    a bound for the operators that clip, and no weight.
     """
     model = model_of(file)
     for item in _constants(file):
         if item.tensor is None or item.tensor.dtype not in ("float32", "float16", "float64"):
             continue
         if item.raw.size % item.width == 0:
-            bad = np.flatnonzero(~np.isfinite(item.raw.view(f"<f{item.width}")))
+            values = item.raw.view(f"<f{item.width}")
+            bad = np.flatnonzero(~np.isfinite(values) if values.size > 1 else np.isnan(values))
             if bad.size:
                 first = int(bad[0])
-                text = f"{bad.size} of {item.raw.size // item.width} values of {item.name} are infinite or no numbers"
+                text = f"{bad.size} of {values.size} values of {item.name} are infinite or no numbers"
                 yield Hit(f"{text}, the first is number {first}.", _at(model, item, first * item.width))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 
-from tinymlsec.records import Location, Severity
+from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules._relative import Effect, relative
 from tinymlsec.rules._shape_indices import INDEX_CHECKS
 from tinymlsec.rules._shape_inputs import INPUT_CHECKS
@@ -88,7 +88,22 @@ def _refused(file: ModelFile, site: Site, result: OperatorShapes) -> Hit:
     pairs = (("found", error.found), ("expected", error.expected))
     said = "; ".join(f"{what} {value}" for what, value in pairs if value)
     message = f"{site.title} has no output shape: {words.partition(' (file offset')[0]}{f' ({said})' if said else ''}."
-    return relative(file, message, site.where(), rule="SHAPE-02", op=site.op.name, effect=Effect.READ)
+    text, confidence = _open_shape(site, message)
+    return relative(
+        file, text, site.where(), rule="SHAPE-02", op=site.op.name, effect=Effect.READ, confidence=confidence
+    )
+
+
+def _open_shape(site: Site, message: str) -> tuple[str, Confidence | None]:
+    """The message, and a lower confidence, where the file marks a shape as open: hosts set it while they run.
+
+    The severity stays: microcontrollers do not read the mark, and whoever damages a file could set it.
+    """
+    tensors = [site.tensor(place) for place in range(len(site.op.inputs))]
+    tensors += [site.output(place) for place in range(len(site.op.outputs))]
+    if not any(tensor is not None and -1 in tensor.shape_signature for tensor in tensors):
+        return message, None
+    return f"{message} The file marks the shape as open (shape_signature), which hosts set later.", Confidence.MEDIUM
 
 
 def _mismatches(site: Site, result: OperatorShapes) -> Iterator[_Outputs]:
@@ -107,8 +122,9 @@ def _declared(file: ModelFile, site: Site, output: _Outputs) -> Hit:
         f"expected {list(output.inferred)}, as inputs and options give it."
     )
     location: Location = site.where().model_copy(update={"tensor": output.tensor})
+    text, confidence = _open_shape(site, message)
     return relative(
-        file, message, location, rule="SHAPE-01", op=site.op.name,
+        file, text, location, rule="SHAPE-01", op=site.op.name, confidence=confidence,
         cve=DECLARED_CVES.get(site.op.name, ()) if output.short else (),
         effect=Effect.WRITE if output.short else Effect.WRONG,
         severity=None if output.short else Severity.MEDIUM,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from tinymlsec.records import Confidence, Location, Severity
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ImageFile
-from tinymlsec.target.firmware.carve import Found, weight_areas
+
+if TYPE_CHECKING:
+    from tinymlsec.target.firmware.carve import Found
 
 _ENCRYPT = "encrypt it with a key that the device keeps, or accept that whoever reads the flash has the model"
 _SOURCE = "Sun et al., Mind Your Weight(s), USENIX Security 2021; MITRE CWE"
@@ -161,6 +164,8 @@ def looks_like_weights(file: ImageFile) -> Iterator[Hit]:
     Around zero, as often above as below, the rarer the larger, alike on even and odd places. One finding an image, for
     all such stretches together; statistics alone, so it is said with low confidence.
     """
+    from tinymlsec.target.firmware.carve import weight_areas
+
     areas = weight_areas(file.carved, file.located)
     if areas:
         size = sum(area.size for area in areas)

@@ -86,7 +86,30 @@ def model_at(data: bytes | memoryview, start: int, budget: Budget) -> Hit | None
     """The model that begins at a place, if our reader takes it: just its bytes."""
     rest = memoryview(data)[start : start + MAX_MODEL_BYTES]
     try:
-        whole = bytes(rest[: extent(rest, budget)])
+        whole = bytes(rest[: _size(rest, budget)])
         return Hit("tflite", start, len(whole), whole, model=read_model(whole))
     except ModelFileError:
         return None
+
+
+def _size(rest: memoryview, budget: Budget) -> int:
+    """Bytes of the model, even if it is damaged where no runtime looks: a file must not hide by a bad field.
+
+    Raises:
+        ModelFileError: it is no model, or time is up.
+    """
+    try:
+        return extent(rest, budget)
+    except ModelFileError:
+        read_model(rest)
+    low, high = 0, len(rest)  # our reader takes no prefix of the first length, and all of the second
+    while high - low > 1:
+        if budget.over:
+            raise ModelFileError("the model's end was not found in time")
+        middle = (low + high) // 2
+        try:
+            read_model(rest[:middle])
+            high = middle
+        except ModelFileError:
+            low = middle
+    return high

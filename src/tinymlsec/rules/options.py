@@ -64,7 +64,7 @@ def _at_least_one(
 
 @rule(
     "OPT-01", "Stride below 1", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-369 CWE-1284", cve=ids(STRIDE_CVES), threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    cwe="CWE-369 CWE-1284", cve=ids(STRIDE_CVES), threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def stride(file: ModelFile) -> Iterator[Hit]:
     """A convolution or pooling steps by its strides: output sizes are quotients by them.
@@ -77,7 +77,7 @@ def stride(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-02", "Dilation below 1", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-369 CWE-1284", cve=ids(DILATION_CVES), threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    cwe="CWE-369 CWE-1284", cve=ids(DILATION_CVES), threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def dilation(file: ModelFile) -> Iterator[Hit]:
     """The dilation of a convolution is the distance of neighboring weights on the input; 1 for a dense window.
@@ -89,7 +89,7 @@ def dilation(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-03", "Pooling window below 1", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-369 CWE-1284", cve=ids(WINDOW_CVES), threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    cwe="CWE-369 CWE-1284", cve=ids(WINDOW_CVES), threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def window(file: ModelFile) -> Iterator[Hit]:
     """A pooling window of 0 rows or columns has no elements, and the average divides by their number."""
@@ -98,7 +98,7 @@ def window(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-04", "Option too large for the kernel's field", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.MEDIUM, cwe="CWE-190 CWE-681", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.MEDIUM, cwe="CWE-190 CWE-681", threats="S3 S1", fix=_CONVERT,
     source="LiteRT issue 120: a stride of 0x10000 becomes 0 in a field of 16 bits",
 )  # fmt: skip
 def too_large(file: ModelFile) -> Iterator[Hit]:
@@ -116,7 +116,7 @@ def too_large(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-05", "Block size below 1", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-369 CWE-1284", cve=ids(BLOCK_CVES), threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    cwe="CWE-369 CWE-1284", cve=ids(BLOCK_CVES), threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def block(file: ModelFile) -> Iterator[Hit]:
     """SPACE_TO_DEPTH, DEPTH_TO_SPACE, SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND divide by their block sizes."""
@@ -126,7 +126,7 @@ def block(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-06", "Block size that does not divide", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-787 CWE-1284", cve=ids(BLOCK_CVES), threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-787 CWE-1284", cve=ids(BLOCK_CVES), threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def divides(file: ModelFile) -> Iterator[Hit]:
@@ -139,7 +139,7 @@ def divides(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-07", "Number of splits that does not fit", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", cve=ids(SPLIT_CVES), threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", cve=ids(SPLIT_CVES), threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def splits(file: ModelFile) -> Iterator[Hit]:
@@ -156,7 +156,7 @@ def splits(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-08", "Axis outside of the tensor", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-125 CWE-787 CWE-129", cve=ids(AXIS_CVES), threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    cwe="CWE-125 CWE-787 CWE-129", cve=ids(AXIS_CVES), threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def axis(file: ModelFile) -> Iterator[Hit]:
     """An axis is an index into the list of dimensions. It counts from the end where it is negative.
@@ -168,7 +168,7 @@ def axis(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-09", "Unknown activation", subject=Subject.MODEL, severity=Severity.MEDIUM, confidence=Confidence.HIGH,
-    cwe="CWE-1287", threats="S13", fix=_CONVERT, source="TensorFlow Lite schema, ActivationFunctionType",
+    cwe="CWE-1287", threats="S3", fix=_CONVERT, source="TensorFlow Lite schema, ActivationFunctionType",
 )  # fmt: skip
 def activation(file: ModelFile) -> Iterator[Hit]:
     """A fused activation that the schema does not know: kernels leave their limits as they were, so not set at all."""
@@ -182,7 +182,7 @@ def activation(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-10", "Unknown padding scheme", subject=Subject.MODEL, severity=Severity.MEDIUM, confidence=Confidence.HIGH,
-    cwe="CWE-1287", threats="S13", fix=_CONVERT, source="TensorFlow Lite schema, Padding",
+    cwe="CWE-1287", threats="S3", fix=_CONVERT, source="TensorFlow Lite schema, Padding",
 )  # fmt: skip
 def padding(file: ModelFile) -> Iterator[Hit]:
     """A padding scheme other than SAME and VALID: kernels compute an output of no size and go on."""
@@ -195,7 +195,7 @@ def padding(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-11", "Masks of a slice that cannot be", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-835 CWE-1284", cve="CVE-2021-37686", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-835 CWE-1284", cve="CVE-2021-37686", threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def slices(file: ModelFile) -> Iterator[Hit]:
@@ -208,7 +208,7 @@ def slices(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-12", "Rank of SVDF that does not divide its filters", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", cve="CVE-2021-29598", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", cve="CVE-2021-29598", threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def svdf_rank(file: ModelFile) -> Iterator[Hit]:
@@ -225,7 +225,7 @@ def svdf_rank(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-13", "Depth multiplier that does not fit", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-125 CWE-1284", cve="CVE-2021-29602", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-125 CWE-1284", cve="CVE-2021-29602", threats="S3 S1", fix=_CONVERT,
     source="TensorFlow Lite Micro, reference/depthwise_conv.h: output_depth == input_depth * depth_multiplier",
 )  # fmt: skip
 def depth_multiplier(file: ModelFile) -> Iterator[Hit]:
@@ -251,7 +251,7 @@ def depth_multiplier(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-14", "Reduction without axes", subject=Subject.MODEL, severity=Severity.LOW, confidence=Confidence.HIGH,
-    cwe="CWE-1284 CWE-476", cve="CVE-2021-37689", threats="S13", fix=_CONVERT, source=_PYPA,
+    cwe="CWE-1284 CWE-476", cve="CVE-2021-37689", threats="S3", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def no_axes(file: ModelFile) -> Iterator[Hit]:
     """A reduction over an empty list of axes copies its input; converters followed a null pointer over it."""
@@ -267,7 +267,7 @@ def no_axes(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-15", "Negative padding or crop", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-787 CWE-1284", threats="S1 S13", fix=_CONVERT,
+    cwe="CWE-787 CWE-1284", threats="S3 S1", fix=_CONVERT,
     source="definition of the operators; TensorFlow Lite Micro guards PAD by the output's shape only",
 )  # fmt: skip
 def negative_padding(file: ModelFile) -> Iterator[Hit]:
@@ -281,7 +281,7 @@ def negative_padding(file: ModelFile) -> Iterator[Hit]:
 @rule(
     "OPT-16", "Options missing or of another operator", subject=Subject.MODEL, severity=Severity.HIGH,
     confidence=Confidence.MEDIUM, cwe="CWE-843 CWE-1188", cve=ids(STRIDE_CVES, BLOCK_CVES, SPLIT_CVES),
-    threats="S1 S13", fix=_CONVERT,
+    threats="S3 S1", fix=_CONVERT,
     source="TensorFlow Lite, flatbuffer_conversions.cc: an absent table leaves every option at zero",
 )  # fmt: skip
 def missing(file: ModelFile) -> Iterator[Hit]:
@@ -298,7 +298,7 @@ def missing(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-17", "State input that is no variable tensor", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-476", cve="CVE-2021-37681", threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    confidence=Confidence.HIGH, cwe="CWE-476", cve="CVE-2021-37681", threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def state(file: ModelFile) -> Iterator[Hit]:
     """SVDF and LSTM write their state into an input tensor, which must be marked as variable.
@@ -310,7 +310,7 @@ def state(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "OPT-18", "Step of a slice 0", subject=Subject.MODEL, severity=Severity.MEDIUM, confidence=Confidence.HIGH,
-    cwe="CWE-835 CWE-369", threats="S1 S13", fix=_CONVERT, source="definition of the operator",
+    cwe="CWE-835 CWE-369", threats="S3 S1", fix=_CONVERT, source="definition of the operator",
 )  # fmt: skip
 def step(file: ModelFile) -> Iterator[Hit]:
     """STRIDED_SLICE goes from begin to end in steps, which a step of 0 never does."""

@@ -24,7 +24,7 @@ _PYPA = "PyPA advisory database, TensorFlow advisories"
 
 @rule(
     "QUANT-01", "Scale that is not a positive number", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-369", threats="S1 S13", fix=_CONVERT, source=_SPEC,
+    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-369", threats="S3 S1", fix=_CONVERT, source=_SPEC,
 )  # fmt: skip
 def scale(file: ModelFile) -> Iterator[Hit]:
     """Every scale is finite and greater than zero.
@@ -37,7 +37,7 @@ def scale(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-02", "Zero point outside of its type", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-190", threats="S13", fix=_CONVERT, source=_SPEC,
+    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-190", threats="S3", fix=_CONVERT, source=_SPEC,
 )  # fmt: skip
 def zero_point(file: ModelFile) -> Iterator[Hit]:
     """A zero point is a value of the tensor's type; for int16 and wider it is 0.
@@ -49,7 +49,7 @@ def zero_point(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-03", "Zero point of weights that is not 0", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-1284", threats="S13", fix=_CONVERT, source=_SPEC,
+    confidence=Confidence.HIGH, cwe="CWE-1284", threats="S3", fix=_CONVERT, source=_SPEC,
 )  # fmt: skip
 def symmetric(file: ModelFile) -> Iterator[Hit]:
     """int8 and int4 weights are symmetric. Kernels leave their zero point out, so another one gives wrong results."""
@@ -58,7 +58,7 @@ def symmetric(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-04", "Numbers of scales and zero points that do not fit", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-125 CWE-1284", cve="CVE-2021-37682", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-125 CWE-1284", cve="CVE-2021-37682", threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def lengths(file: ModelFile) -> Iterator[Hit]:
@@ -71,7 +71,7 @@ def lengths(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-05", "Quantized dimension outside of the tensor", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-125 CWE-129", cve="CVE-2021-37682", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-125 CWE-129", cve="CVE-2021-37682", threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def dimension(file: ModelFile) -> Iterator[Hit]:
@@ -81,7 +81,7 @@ def dimension(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-06", "Bias of the wrong type or scale", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-682 CWE-843", threats="S13", fix=_CONVERT, source=_SPEC,
+    confidence=Confidence.HIGH, cwe="CWE-682 CWE-843", threats="S3", fix=_CONVERT, source=_SPEC,
 )  # fmt: skip
 def bias(file: ModelFile) -> Iterator[Hit]:
     """A bias is int32 (int64 possible beside int16 data) and its scale is the product of data and weight scales.
@@ -94,7 +94,7 @@ def bias(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-07", "Ratio of scales that the kernel cannot express", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-617 CWE-1284", cve="CVE-2022-29212", threats="S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-617 CWE-1284", cve="CVE-2022-29212", threats="S3", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def multiplier(file: ModelFile) -> Iterator[Hit]:
@@ -108,7 +108,7 @@ def multiplier(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-08", "Accumulator that can overflow", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.MEDIUM, cwe="CWE-190", threats="S13",
+    confidence=Confidence.MEDIUM, cwe="CWE-190", threats="S3",
     fix="use smaller layers, or biases in the kernel's range",
     source="largest sum that the weights and biases in the file admit",
 )  # fmt: skip
@@ -123,7 +123,7 @@ def accumulator(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-09", "Constant divisor that is zero", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-369", cve="CVE-2021-37683", threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    confidence=Confidence.HIGH, cwe="CWE-369", cve="CVE-2021-37683", threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def divisor(file: ModelFile) -> Iterator[Hit]:
     """Integer division by a constant in which a value is zero (a quantized one: equals its zero point)."""
@@ -132,7 +132,7 @@ def divisor(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-10", "Quantized tensor without scale", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-476 CWE-1284", cve="CVE-2021-37682", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-476 CWE-1284", cve="CVE-2021-37682", threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def missing(file: ModelFile) -> Iterator[Hit]:
@@ -145,7 +145,7 @@ def missing(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-11", "Constant float divisor that is zero", subject=Subject.MODEL, severity=Severity.LOW,
-    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", threats="S13", fix=_CONVERT, source="IEEE 754, 7.3",
+    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", threats="S3", fix=_CONVERT, source="IEEE 754, 7.3",
 )  # fmt: skip
 def float_divisor(file: ModelFile) -> Iterator[Hit]:
     """Float division by zero is no fault: it gives infinity, or no number, in every inference."""

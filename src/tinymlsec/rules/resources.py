@@ -25,7 +25,7 @@ SLOWEST_MHZ = 1_000.0
 
 @rule(
     "RES-01", "Activations do not fit the device's RAM", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-770 CWE-400", threats="S13",
+    confidence=Confidence.HIGH, cwe="CWE-770 CWE-400", threats="S3",
     fix="use a smaller model, or a device with more RAM",
     source="lower bound over all memory plans: tensors that live at one operator",
 )  # fmt: skip
@@ -52,7 +52,7 @@ def arena(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RES-02", "Model does not fit the device's flash", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-770", threats="S13", fix="use a smaller model, or a device with more flash",
+    confidence=Confidence.HIGH, cwe="CWE-770", threats="S3", fix="use a smaller model, or a device with more flash",
     source="sizes in the device library",
 )  # fmt: skip
 def flash(file: ModelFile) -> Iterator[Hit]:
@@ -67,7 +67,7 @@ def flash(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RES-03", "Far more operators than a microcontroller's model has", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.LOW, cwe="CWE-770 CWE-400", threats="S13", fix="look at what the operators are for",
+    confidence=Confidence.LOW, cwe="CWE-770 CWE-400", threats="S3", fix="look at what the operators are for",
     source="TensorFlow Lite Micro, micro_allocator.cc: one record per operator and tensor in the arena",
 )  # fmt: skip
 def operators(file: ModelFile) -> Iterator[Hit]:
@@ -84,7 +84,7 @@ def operators(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RES-04", "One inference takes longer than a minute", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.MEDIUM, cwe="CWE-400 CWE-834", threats="S13",
+    confidence=Confidence.MEDIUM, cwe="CWE-400 CWE-834", threats="S3",
     fix="use a smaller model; bound its time on the device",
     source="multiply-accumulates by declared shapes, one a cycle",
 )  # fmt: skip
@@ -111,7 +111,7 @@ def time(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RES-05", "Packed constants that grow beyond the RAM", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-409 CWE-770", threats="S13",
+    confidence=Confidence.HIGH, cwe="CWE-409 CWE-770", threats="S3",
     fix="use a smaller model, or one whose weights are not packed",
     source="TensorFlow Lite Micro, compression metadata (micro_allocator.cc, kernels/decompress.cc)",
 )  # fmt: skip

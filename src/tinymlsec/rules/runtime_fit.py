@@ -34,7 +34,7 @@ def _first_of_each(found: Iterator[Site]) -> Iterator[tuple[Site, int]]:
 
 @rule(
     "RUN-01", "Operator that the runtime does not have", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-1104 CWE-703", threats="S13",
+    confidence=Confidence.HIGH, cwe="CWE-1104 CWE-703", threats="S3",
     fix="replace the operator, or use a runtime that has it", source="list of kernels in the runtime's table",
 )  # fmt: skip
 def absent(file: ModelFile) -> Iterator[Hit]:
@@ -49,7 +49,7 @@ def absent(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RUN-02", "Custom operator", subject=Subject.MODEL, severity=Severity.MEDIUM, confidence=Confidence.HIGH,
-    cwe="CWE-1104 CWE-829", threats="S14 S13", fix="know whose code it is, and give it the review of any other parser",
+    cwe="CWE-1104 CWE-829", threats="S14 S3", fix="know whose code it is, and give it the review of any other parser",
     source="TensorFlow Lite Micro, micro_mutable_op_resolver.h",
 )  # fmt: skip
 def custom(file: ModelFile) -> Iterator[Hit]:
@@ -69,7 +69,7 @@ def custom(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RUN-03", "Operator that the firmware has not linked", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-703", threats="S13 S5",
+    confidence=Confidence.HIGH, cwe="CWE-703", threats="S3 S5",
     fix="add the operator to the firmware's resolver before this model is deployed",
     source="operators found in the firmware's resolver",
 )  # fmt: skip
@@ -86,7 +86,7 @@ def unlinked(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RUN-04", "Version of an operator that no runtime has", subject=Subject.MODEL, severity=Severity.LOW,
-    confidence=Confidence.MEDIUM, cwe="CWE-1287 CWE-703", threats="S13", fix="convert the model for this runtime",
+    confidence=Confidence.MEDIUM, cwe="CWE-1287 CWE-703", threats="S3", fix="convert the model for this runtime",
     source="TensorFlow Lite, register.cc",
 )  # fmt: skip
 def version(file: ModelFile) -> Iterator[Hit]:
@@ -98,7 +98,7 @@ def version(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RUN-05", "Types that the kernel does not take", subject=Subject.MODEL, severity=Severity.LOW,
-    confidence=Confidence.HIGH, cwe="CWE-843 CWE-703", threats="S13", fix="quantize the model for this runtime",
+    confidence=Confidence.HIGH, cwe="CWE-843 CWE-703", threats="S3", fix="quantize the model for this runtime",
     source="type checks in the kernels of TensorFlow Lite Micro at snapshot 90b983c2b",
 )  # fmt: skip
 def types(file: ModelFile) -> Iterator[Hit]:
@@ -111,7 +111,7 @@ def types(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RUN-06", "Kernel that trusts values at run time", subject=Subject.MODEL, severity=Severity.LOW,
-    confidence=Confidence.MEDIUM, cwe="CWE-129 CWE-369", threats="S1 S13",
+    confidence=Confidence.MEDIUM, cwe="CWE-129 CWE-369", threats="S3 S1",
     cve="CVE-2021-37683 CVE-2021-37687 CVE-2022-35937 CVE-2022-35938 CVE-2022-35939",
     fix="clamp the values in the graph or the firmware before the operator", source="PyPA advisory database",
 )  # fmt: skip
@@ -140,7 +140,7 @@ def trusting(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "RUN-07", "The runtime crashes or hangs over this file", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-248", threats="S1 S13",
+    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-248", threats="S3 S1",
     fix="do not deploy this file; the other findings say what may be the reason",
     source="seen: the file was run on the runtime in a worker process (scan --confirm)",
 )  # fmt: skip

@@ -27,7 +27,7 @@ def _of(file: ModelFile, rule_id: str) -> Iterator[Hit]:
 @rule(
     "SHAPE-01", "Declared output shape differs from the inferred one", subject=Subject.MODEL, severity=Severity.HIGH,
     confidence=Confidence.HIGH, cwe="CWE-787 CWE-1284", cve="CVE-2021-29599 CVE-2021-29601 CVE-2021-29606",
-    threats="S1 S13", fix=_CONVERT,
+    threats="S3 S1", fix=_CONVERT,
     source="TensorFlow Lite Micro, error handling guide (2026); kernels read at snapshot 90b983c2b",
 )  # fmt: skip
 def declared(file: ModelFile) -> Iterator[Hit]:
@@ -42,7 +42,7 @@ def declared(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-02", "Inputs that admit no output shape", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-125", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-1284 CWE-125", threats="S3 S1", fix=_CONVERT,
     source="definition of the operators in the TensorFlow Lite schema and kernels",
 )  # fmt: skip
 def refused(file: ModelFile) -> Iterator[Hit]:
@@ -55,7 +55,7 @@ def refused(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-03", "Dimension of zero where a kernel needs elements", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", cve=_ZERO_CVES, threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    confidence=Confidence.HIGH, cwe="CWE-369 CWE-1284", cve=_ZERO_CVES, threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def zero(file: ModelFile) -> Iterator[Hit]:
     """Kernels divide by sizes of their inputs and weights, or read a first element without asking for one."""
@@ -64,7 +64,7 @@ def zero(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-04", "Too many dimensions", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-787 CWE-190", cve="CVE-2021-29605 CVE-2022-23558", threats="S1 S13", fix=_CONVERT,
+    cwe="CWE-787 CWE-190", cve="CVE-2021-29605 CVE-2022-23558", threats="S3 S1", fix=_CONVERT,
     source="TFLM issue 3071; RuntimeShape holds 6 dimensions in TFLM, kernels of hosts at most 8",
 )  # fmt: skip
 def rank(file: ModelFile) -> Iterator[Hit]:
@@ -74,7 +74,7 @@ def rank(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-05", "Product of dimensions too large", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-190 CWE-787", cve="CVE-2022-23559 CVE-2022-35939", threats="S1 S13",
+    confidence=Confidence.HIGH, cwe="CWE-190 CWE-787", cve="CVE-2022-23559 CVE-2022-35939", threats="S3 S1",
     fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def product(file: ModelFile) -> Iterator[Hit]:
@@ -84,7 +84,7 @@ def product(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-06", "Constant of another size than its shape", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-125 CWE-1284", threats="S1 S13", fix=_CONVERT, source="TFLM issue 3072",
+    confidence=Confidence.HIGH, cwe="CWE-125 CWE-1284", threats="S3 S1", fix=_CONVERT, source="TFLM issue 3072",
 )  # fmt: skip
 def constant(file: ModelFile) -> Iterator[Hit]:
     """The bytes of a constant are as many as shape and type say.
@@ -97,7 +97,7 @@ def constant(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-07", "Inputs that cannot be broadcast", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-125 CWE-787", cve="CVE-2020-15208 CVE-2021-29590", threats="S1 S13",
+    confidence=Confidence.HIGH, cwe="CWE-125 CWE-787", cve="CVE-2020-15208 CVE-2021-29590", threats="S3 S1",
     fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def broadcast(file: ModelFile) -> Iterator[Hit]:
@@ -110,7 +110,7 @@ def broadcast(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-08", "Concatenation whose sizes do not add up", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-787 CWE-190", cve="CVE-2021-29601", threats="S1 S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-787 CWE-190", cve="CVE-2021-29601", threats="S3 S1", fix=_CONVERT,
     source=_PYPA,
 )  # fmt: skip
 def concatenation(file: ModelFile) -> Iterator[Hit]:
@@ -123,7 +123,7 @@ def concatenation(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-09", "Parts of a split that do not add up", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-125 CWE-787", cve="CVE-2021-29599 CVE-2021-29606", threats="S1 S13",
+    confidence=Confidence.HIGH, cwe="CWE-125 CWE-787", cve="CVE-2021-29599 CVE-2021-29606", threats="S3 S1",
     fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def split(file: ModelFile) -> Iterator[Hit]:
@@ -134,7 +134,7 @@ def split(file: ModelFile) -> Iterator[Hit]:
 @rule(
     "SHAPE-10", "Constant index out of range", subject=Subject.MODEL, severity=Severity.HIGH,
     confidence=Confidence.HIGH, cwe="CWE-125 CWE-129 CWE-787",
-    cve="CVE-2021-37687 CVE-2022-35937 CVE-2022-35938 CVE-2022-35939", threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    cve="CVE-2021-37687 CVE-2022-35937 CVE-2022-35938 CVE-2022-35939", threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def index(file: ModelFile) -> Iterator[Hit]:
     """GATHER, GATHER_ND, SCATTER_ND and EMBEDDING_LOOKUP with indices that are in the file.
@@ -147,7 +147,7 @@ def index(file: ModelFile) -> Iterator[Hit]:
 @rule(
     "SHAPE-11", "Segment numbers that cannot be", subject=Subject.MODEL, severity=Severity.HIGH,
     confidence=Confidence.HIGH, cwe="CWE-787 CWE-770", cve="CVE-2020-15212 CVE-2020-15213 CVE-2020-15214",
-    threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def segments(file: ModelFile) -> Iterator[Hit]:
     """SEGMENT_SUM takes numbers that are sorted and not negative, and allocates a row for each up to the last."""
@@ -157,7 +157,7 @@ def segments(file: ModelFile) -> Iterator[Hit]:
 @rule(
     "SHAPE-12", "Channels that do not fit the weights", subject=Subject.MODEL, severity=Severity.HIGH,
     confidence=Confidence.HIGH, cwe="CWE-369 CWE-125", cve="CVE-2021-37680 CVE-2023-27579",
-    threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def channels(file: ModelFile) -> Iterator[Hit]:
     """Input channels are a multiple of the filter's, output channels of the number of groups; rows fit the weights."""
@@ -166,7 +166,7 @@ def channels(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-13", "Bias of the wrong length", subject=Subject.MODEL, severity=Severity.HIGH, confidence=Confidence.HIGH,
-    cwe="CWE-125 CWE-369", cve="CVE-2022-23557", threats="S1 S13", fix=_CONVERT, source=_PYPA,
+    cwe="CWE-125 CWE-369", cve="CVE-2022-23557", threats="S3 S1", fix=_CONVERT, source=_PYPA,
 )  # fmt: skip
 def bias(file: ModelFile) -> Iterator[Hit]:
     """One bias per output channel. Kernels read as many as there are channels."""
@@ -175,7 +175,7 @@ def bias(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-15", "Sparse tensor", subject=Subject.MODEL, severity=Severity.MEDIUM, confidence=Confidence.HIGH,
-    cwe="CWE-787 CWE-1284", cve="CVE-2022-23560 CVE-2022-23561", threats="S1 S13",
+    cwe="CWE-787 CWE-1284", cve="CVE-2022-23560 CVE-2022-23561", threats="S3 S1",
     fix="convert the model without sparsity", source=_PYPA,
 )  # fmt: skip
 def sparse(file: ModelFile) -> Iterator[Hit]:
@@ -189,7 +189,7 @@ def sparse(file: ModelFile) -> Iterator[Hit]:
 @rule(
     "SHAPE-16", "Transposed 3-D convolution that old runtimes compute wrongly", subject=Subject.MODEL,
     severity=Severity.HIGH, confidence=Confidence.MEDIUM, cwe="CWE-131 CWE-787", cve="CVE-2022-41894",
-    threats="S1 S13", fix="run it on TensorFlow Lite 2.11 or later only", source=_PYPA,
+    threats="S3 S1", fix="run it on TensorFlow Lite 2.11 or later only", source=_PYPA,
 )  # fmt: skip
 def transposed(file: ModelFile) -> Iterator[Hit]:
     """A sound model that a faulty kernel answers with a write past its output.
@@ -201,7 +201,7 @@ def transposed(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "SHAPE-17", "Constant index that names another element", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-129", threats="S13", fix=_CONVERT,
+    confidence=Confidence.HIGH, cwe="CWE-129", threats="S3", fix=_CONVERT,
     source="seen: tflite-micro of October 2026 compares the position in all of the tensor, not index by index",
 )  # fmt: skip
 def elsewhere(file: ModelFile) -> Iterator[Hit]:

@@ -364,7 +364,7 @@ def tensor_types(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "STRUCT-17", "The offline memory plan is not valid", subject=Subject.MODEL, severity=Severity.HIGH,
-    confidence=Confidence.HIGH, cwe="CWE-125 CWE-787 CWE-129", threats="S3 S13",
+    confidence=Confidence.HIGH, cwe="CWE-125 CWE-787 CWE-129", threats="S3",
     fix="let the planner write the metadata again, or leave the plan out: the runtime then plans by itself",
     source="TensorFlow Lite Micro 90b983c, micro_allocation_info.cc:340-375, greedy_memory_planner.cc (read, not run)",
 )  # fmt: skip

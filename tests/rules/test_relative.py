@@ -37,7 +37,7 @@ def test_an_assertion_does_not_help_in_a_release_build() -> None:
 def test_a_guarded_kernel_is_a_refusal() -> None:
     found = finding(DEPTH_TO_SPACE.but(block_size=0).file())
     assert found.severity is Severity.LOW
-    assert "depth_to_space.cc:61) and refuses the model" in found.message
+    assert "guards against this (tensorflow/lite/micro/kernels/depth_to_space.cc:61)" in found.message
 
 
 def test_a_kernel_that_is_not_there_cannot_be_reached() -> None:

@@ -111,7 +111,7 @@ def _sentences(file: ModelFile, row: Row | None, guard: Guard | None, effect: Ef
     if guard is Guard.ABSENT:
         return [f"{name} has no kernel of this operator, so the model cannot run there; other runtimes have."]
     if guard is Guard.GUARD:
-        return [f"{name} checks this{where} and refuses the model.", *_seen(row)]
+        return [f"{name} guards against this{where}.", *_seen(row)]
     if guard is Guard.DCHECK:
         subject = f"{name} checks this in debug builds only{where}: the kernel of a release build"
         return [*_effect(file, subject, effect), *_seen(row)]

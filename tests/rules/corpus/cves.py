@@ -12,16 +12,25 @@ import numpy as np
 from rules.corpus.base import Case, constant_offset
 from rules.corpus.one_op import (
     ADD,
+    ARG_MAX,
+    BATCH_TO_SPACE,
     CONV,
     DENSE,
     DEPTH_TO_SPACE,
     DEPTHWISE,
     EXPAND_DIMS,
+    GATHER,
     GATHER_ND,
+    MAXIMUM,
     MEAN,
+    PAD,
     POOL,
+    RESHAPE,
+    SEGMENT_SUM,
     SPACE_TO_BATCH,
+    SPACE_TO_DEPTH,
     SPLIT_V,
+    STRIDED,
     SVDF,
     TRANSPOSE_CONV,
     Const,
@@ -129,10 +138,25 @@ def _values() -> list[Case]:
     ]
 
 
+def _declared() -> list[Case]:
+    """A declared output that is an element short, for every operator with an advisory whose output can be inferred."""
+    models = (
+        ADD, ARG_MAX, ARG_MIN, BATCH_TO_SPACE, CONV, DENSE, DEPTH_TO_SPACE, DEPTHWISE, EXPAND_DIMS, GATHER, GATHER_ND,
+        HASHTABLE, INT32_DIV, LOOKUP, LSH, MAX_POOL, MAXIMUM, MEAN, MINIMUM, MUL, ONE_HOT, PAD, REDUCE_MAX, RESHAPE,
+        SEGMENT_SUM, SPACE_TO_BATCH, SPACE_TO_DEPTH, STRIDED, SVDF, TRANSPOSE_CONV,
+    )  # fmt: skip
+    made = []
+    for model in models:
+        *rest, last = model.outputs[0].shape or ()
+        short = out((*rest, last - 1), model.outputs[0].dtype or "float32")
+        made.append(of_operator("SHAPE-01", f"short {model.name}", model, model.but(output=short)))
+    return made
+
+
 @cache
 def cases() -> list[Case]:
     """Good and bad files."""
-    return [*_options(), *_shapes(), *_values()]
+    return [*_options(), *_shapes(), *_values(), *_declared()]
 
 
 def by_cve(cases: list[Case]) -> dict[str, list[Case]]:

@@ -19,6 +19,12 @@ import atheris  # type: ignore[import-not-found]
 
 with atheris.instrument_imports(include=["tinymlsec"]):
     from fuzz.scan_targets import TARGETS, Target
+    from tinymlsec.rules.discovery import rule_book
+
+    rule_book()
+    for warm in sys.argv[1:2]:  # modules that are imported at the first use must be instrumented as well
+        for seed in TARGETS[warm].seeds()[:40] if warm in TARGETS else ():
+            TARGETS[warm].use(seed)
 
 SECONDS, MEGABYTES = 10, 1024
 
@@ -46,12 +52,8 @@ def main() -> None:
         f"-runs={options.runs}", f"-seed={options.seed}", f"-max_len={target.longest}", f"-timeout={SECONDS}",
         f"-rss_limit_mb={MEGABYTES}", f"-artifact_prefix={options.keep}/{options.target}-", "-print_final_stats=1",
     ]  # fmt: skip
-    atheris.Setup([sys.argv[0], *flags, str(corpus)], lambda data: use(target, data))
+    atheris.Setup([sys.argv[0], *flags, str(corpus)], lambda data: target.use(data) and None)
     atheris.Fuzz()
-
-
-def use(target: Target, data: bytes) -> None:
-    target.use(data)
 
 
 if __name__ == "__main__":

@@ -133,3 +133,9 @@ def _devices() -> list[str]:
     from tinymlsec.target.device import list_devices
 
     return [device.id for device in list_devices()]
+
+
+def test_only_a_length_that_overflows_names_the_overflow() -> None:
+    named = {case.name: run_model_rules(case.bad)[0].cve for case in all_cases() if case.rule == "STRUCT-04"}
+    assert named["shape of 4 GiB"] == ("CVE-2021-29605", "CVE-2022-23558")
+    assert named["name past the end"] == ()

@@ -40,14 +40,13 @@ def opcode_index(file: ModelFile) -> Iterator[Hit]:
 @rule(
     "IDX-02", "A tensor names a buffer that does not exist", subject=Subject.MODEL, severity=Severity.HIGH,
     confidence=Confidence.HIGH, cwe="CWE-125 CWE-129", threats="S3", fix=_REJECT, source=_POLICY,
-    cve="CVE-2020-15209",
 )  # fmt: skip
 def buffer_index(file: ModelFile) -> Iterator[Hit]:
     """`Tensor.buffer` must be below the number of buffers; the first buffer is the empty one of computed tensors.
 
     A runtime takes the address of a constant's data from there without asking how many there are.
     """
-    yield from (Hit(h.message, h.location, cve=()) for h in _of(file, "IDX-02"))
+    yield from _of(file, "IDX-02")
 
 
 @rule(

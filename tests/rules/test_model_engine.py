@@ -19,7 +19,6 @@ from tinymlsec.scan import models
 from tinymlsec.scan.models import MAX_HITS, open_model, run_model_rules, scan_model
 from tinymlsec.target.tflite.reader import read_model
 
-
 BY_A_RUN_ONLY = {"RUN-07"}
 """Rules that only a run of the file by `--confirm` raises; tests/scan has their tests."""
 

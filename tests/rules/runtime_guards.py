@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from rules.corpus import all_cases
 from rules.corpus.base import Case
 from rules.corpus.one_op import Const, Feed
 from rules.corpus.shapes import CONV_3D_TRANSPOSE
+from rules.runtime_types import types_of
 from tinymlsec.rules import runtime as tables
 from tinymlsec.rules.runtime import Guard, Runtime, load_runtime
 from tinymlsec.scan.confirm import LITERT, TFLITE_MICRO, Confirmation, Outcome, confirm_file
@@ -198,7 +199,13 @@ def rows(seen: Sequence[Seen]) -> dict[str, Seen]:
     return dict(sorted(found.items()))
 
 
-def table_text(runtime: str, seen: Sequence[Seen], operators: Iterable[str], custom: Iterable[str]) -> str:
+def table_text(
+    runtime: str,
+    seen: Sequence[Seen],
+    operators: Iterable[str],
+    custom: Iterable[str],
+    types: Mapping[str, Sequence[str]],
+) -> str:
     """A runtime table of what was seen."""
     package = PACKAGES[runtime]
     version = metadata.version(package)
@@ -210,6 +217,8 @@ def table_text(runtime: str, seen: Sequence[Seen], operators: Iterable[str], cus
         f"max_rank = {max_rank(runtime)}",
         *_array("operators", operators),
         *_array("custom", custom),
+        "",
+        *_types(types),
     ]
     known = rows(seen)
     for key, each in known.items():
@@ -236,6 +245,25 @@ def _array(name: str, items: Iterable[str]) -> list[str]:
             lines, line = [*lines, line], "   "
         line += f' "{item}",'
     return [*lines, *([line] if line.strip() else []), "]"]
+
+
+def _types(types: Mapping[str, Sequence[str]]) -> list[str]:
+    return ["[types]", *(f"{op} = [{', '.join(map(quoted, taken))}]" for op, taken in types.items())]
+
+
+def quoted(text: str) -> str:
+    """A TOML string."""
+    return f'"{text}"'
+
+
+def with_types(text: str, types: Mapping[str, Sequence[str]]) -> str:
+    """The table that was read, with the types that the younger package takes."""
+    blocks = [block for block in text.rstrip().split("\n\n") if not block.startswith((TYPES_NOTE, "[types]"))]
+    first = next(place for place, block in enumerate(blocks) if block.startswith("[rows."))
+    return "\n\n".join([*blocks[:first], "\n".join([TYPES_NOTE, *_types(types)]), *blocks[first:]]) + "\n"
+
+
+TYPES_NOTE = "# Asked of the younger package (tflm-2026-10-23), which has the same operators."
 
 
 def with_seen(text: str, seen: Sequence[Seen]) -> str:
@@ -386,13 +414,14 @@ def run(runtime: str, runs: int = RUNS) -> list[Seen]:
 
 def main() -> None:
     """Writes tables and page."""
+    types = {runtime: types_of(runtime) for runtime in MEASURED}
     kernels = {runtime: operators_of(runtime) for runtime in MEASURED}
     seen = {runtime: run(runtime) for runtime in MEASURED}
     for runtime, table in MEASURED.items():
         operators, custom = kernels[runtime]
-        (FOLDER / f"{table}.toml").write_text(table_text(runtime, seen[runtime], operators, custom))
+        (FOLDER / f"{table}.toml").write_text(table_text(runtime, seen[runtime], operators, custom, types[runtime]))
     read = FOLDER / f"{READ}.toml"
-    read.write_text(with_seen(read.read_text(), seen[TFLITE_MICRO]))
+    read.write_text(with_types(with_seen(read.read_text(), seen[TFLITE_MICRO]), types[TFLITE_MICRO]))
     load_runtime.cache_clear()
     DOCS.parent.mkdir(exist_ok=True)
     DOCS.write_text(page(seen[TFLITE_MICRO], seen[LITERT]))

@@ -37,6 +37,13 @@ def test_the_runtime_does_what_the_table_says(runtime: str) -> None:
     assert differ == []
 
 
+@pytest.mark.parametrize("runtime", guards.MEASURED)
+def test_the_runtime_takes_the_types_that_the_table_says(runtime: str) -> None:
+    same_package(runtime)
+    table = load_runtime(guards.MEASURED[runtime])
+    assert {op: frozenset(types) for op, types in guards.types_of(runtime).items()} == table.types
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", guards.MEASURED)
 def test_the_runtime_has_the_operators_that_the_table_says(runtime: str) -> None:

@@ -63,6 +63,8 @@ class Runtime(Record):
     """Builtin operators that it has kernels of; empty where nobody listed them."""
     custom: frozenset[str] = frozenset()
     """Codes of the custom operators that come with it."""
+    types: Mapping[str, frozenset[str]] = Field(default_factory=dict)
+    """Types of data that kernels take, of float32, int8, uint8, int16, int32, int64 and bool, where they were asked."""
     max_rank: int = 8
     """Dimensions that its kernels have room for."""
     rows: Mapping[str, Row] = Field(default_factory=dict)

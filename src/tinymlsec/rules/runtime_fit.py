@@ -9,6 +9,7 @@ from tinymlsec.rules._relative import Effect, relative
 from tinymlsec.rules._run_types import type_hits
 from tinymlsec.rules._sites import Site, sites
 from tinymlsec.rules.rule import Hit, Subject, rule
+from tinymlsec.rules.runtime import list_runtimes, load_runtime
 from tinymlsec.rules.subjects import ModelFile
 from tinymlsec.target.tflite.schema import enum_names
 
@@ -64,7 +65,15 @@ def custom(file: ModelFile) -> Iterator[Hit]:
             message = f"{name} ({count} times) is a custom operator that comes with {file.runtime.id}; register it."
             yield Hit(message, site.where(), Severity.NONE)
         else:
-            yield Hit(f"{name!r} ({count} times) is a custom operator that no known runtime has.", site.where())
+            yield Hit(f"{name!r} ({count} times) is a custom operator that {_without(file, name)}.", site.where())
+
+
+def _without(file: ModelFile, code: str) -> str:
+    """Who does not have a custom operator, and who does."""
+    having = [name for name in list_runtimes() if code in load_runtime(name).custom]
+    if file.runtime is None or not having:
+        return "no runtime with a table here has"
+    return f"{file.runtime.id} does not have; {', '.join(having)} do"
 
 
 @rule(
@@ -99,7 +108,7 @@ def version(file: ModelFile) -> Iterator[Hit]:
 @rule(
     "RUN-05", "Types that the kernel does not take", subject=Subject.MODEL, severity=Severity.LOW,
     confidence=Confidence.HIGH, cwe="CWE-843 CWE-703", threats="S3", fix="quantize the model for this runtime",
-    source="type checks in the kernels of TensorFlow Lite Micro at snapshot 90b983c2b",
+    source="type checks in the kernels of TensorFlow Lite Micro at snapshot 90b983c2b; runtimes asked type by type",
 )  # fmt: skip
 def types(file: ModelFile) -> Iterator[Hit]:
     """Data and weights of types for which the runtime has no kernel.

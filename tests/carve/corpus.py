@@ -62,6 +62,7 @@ HIDE: dict[str, Callable[[bytes], bytes]] = {
     "lz4-block": lz4_block,
     "heatshrink": lambda data: heatshrink(data, 8, 4),
     "gzip-xor": lambda data: gzip.compress(xor(data, b"\x91"), mtime=0),
+    "xor-gzip": lambda data: xor(gzip.compress(data, mtime=0), b"\x7e\x21"),
     "gzip-gzip": lambda data: gzip.compress(gzip.compress(b"\0" * 700 + data, mtime=0), mtime=0),
     "encrypted": lambda data: encrypt(data, len(data)),
 }  # fmt: skip

@@ -14,10 +14,11 @@ from tinymlsec.scan.records import FileKind
 
 ENCODINGS = {
     "plain": "", "unaligned": "", "xor-1": "xor:5a", "xor-2": "xor:c31f", "xor-4": "xor:dead0b77", "lz4-frame": "lz4",
-    "heatshrink": "heatshrink:8,4", "gzip-xor": "gzip+xor:91", "gzip-gzip": "gzip+gzip",
+    "heatshrink": "heatshrink:8,4", "gzip-xor": "gzip+xor:91", "xor-gzip": "xor:7e21+gzip",
+    "gzip-gzip": "gzip+gzip",
 }  # fmt: skip
 RULES = {"plain": "CARVE-01", "unaligned": "CARVE-01", "xor-1": "CARVE-02", "xor-2": "CARVE-02", "xor-4": "CARVE-02",
-         "gzip-xor": "CARVE-02"}  # fmt: skip
+         "gzip-xor": "CARVE-02", "xor-gzip": "CARVE-02"}  # fmt: skip
 ALL = list(cases())
 SAMPLE = ALL[::11]
 """Eleven is prime to the numbers of ways and kinds, so that each way and each kind is met."""

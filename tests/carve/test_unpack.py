@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carve.corpus import models
-from carve.encoders import heatshrink, lz4_block, lz4_frame, raw_deflate
+from carve.encoders import heatshrink, lz4_block, lz4_frame, raw_deflate, xor
 from tinymlsec.target.firmware.carve.budget import Budget
 from tinymlsec.target.firmware.carve.deflate_heads import deflate_heads
 from tinymlsec.target.firmware.carve.framed import find_framed
@@ -19,6 +19,7 @@ from tinymlsec.target.firmware.carve.heatshrink import unpack_heatshrink
 from tinymlsec.target.firmware.carve.limits import MAX_UNPACKED
 from tinymlsec.target.firmware.carve.lz4 import unpack_block, unpack_frame
 from tinymlsec.target.firmware.carve.unpack import begins, unpack
+from tinymlsec.target.firmware.carve.xor_streams import find_xored_streams
 
 TEXTS = {
     "empty": b"", "one": b"x", "run": b"a" * 5000, "ramp": bytes(range(256)) * 20,
@@ -93,6 +94,23 @@ def test_the_start_of_every_dynamic_block_passes() -> None:
             packed = raw_deflate(TEXTS[name], level)
             if packed[0] & 6 == 4:
                 assert 3 in deflate_heads(b"\0\0\0" + packed + bytes(16), 0, 4).tolist()
+
+
+@pytest.mark.parametrize("level", range(1, 10))
+def test_zlib_streams_under_a_byte_are_found(level: int) -> None:
+    noise = np.random.default_rng(level).bytes(50_000)
+    packed = xor(zlib.compress(TEXTS["model"], level), b"\x6b")
+    ((key, stream),) = find_xored_streams(noise + packed + noise, Budget(5))
+    assert (key, stream.at, stream.stored, stream.data) == ("xor:6b", len(noise), len(packed), TEXTS["model"])
+
+
+@pytest.mark.parametrize("key", [b"\x01", b"\x80\x7f", b"abcd"])
+@pytest.mark.parametrize("kind", ["gzip", "lz4"])
+def test_gzip_and_lz4_streams_under_a_key_are_found(kind: str, key: bytes) -> None:
+    packed = gzip.compress(TEXTS["model"], mtime=0) if kind == "gzip" else lz4_frame(TEXTS["model"])
+    found = list(find_xored_streams(b"xyz" + xor(packed, key) + bytes(500), Budget(5)))
+    expected = [] if kind == "lz4" and len(key) == 4 else [(f"xor:{key.hex()}", TEXTS["model"])]
+    assert [(name, stream.data) for name, stream in found] == expected
 
 
 def test_an_exhausted_budget_is_said() -> None:

@@ -45,7 +45,7 @@ def find_framed(data: bytes, budget: Budget) -> Iterator[Stream]:
             budget.skip(f"compressed streams from 0x{at:x} on: {found} were found before")
         if found >= MAX_STREAMS or budget.ended(f"compressed streams from 0x{at:x} on"):
             return
-        stream = _open(kind, view, at, budget)
+        stream = open_stream(kind, view, at, budget)
         if stream is not None and len(stream.data) >= MIN_UNPACKED:
             found, end = found + 1, at + stream.stored
             yield stream
@@ -68,7 +68,15 @@ def _zlib_heads(raw: NDArray[np.uint8]) -> NDArray[np.int64]:
     return places
 
 
-def _open(kind: str, view: memoryview, at: int, budget: Budget) -> Stream | None:
+def open_stream(kind: str, view: memoryview, at: int, budget: Budget) -> Stream | None:
+    """Unpacks a stream, if one begins there.
+
+    Args:
+        kind: gzip, zip, bzip2, xz, lzma, lz4, zstd or zlib.
+        view: with the stream.
+        at: where it begins.
+        budget: bounds what is unpacked.
+    """
     if kind == "zstd":
         budget.skip(f"a Zstandard frame may begin at 0x{at:x}: there is no decoder for it in Python's standard library")
         return None

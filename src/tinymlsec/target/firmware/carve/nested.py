@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 
 from tinymlsec.target.firmware.carve.budget import Budget
@@ -14,6 +15,7 @@ from tinymlsec.target.firmware.carve.plain import find_plain, model_at
 from tinymlsec.target.firmware.carve.pte import find_pte
 from tinymlsec.target.firmware.carve.raw_streams import find_blocks, find_heatshrink, find_raw_deflate
 from tinymlsec.target.firmware.carve.xor import find_xored
+from tinymlsec.target.firmware.carve.xor_streams import find_xored_streams
 
 _HEADER = 64
 """Bytes of a header of a stream, at most."""
@@ -52,6 +54,9 @@ def search_hidden(data: bytes, budget: Budget, note: Callable[[Stream], None], p
     for stream in find_raw_deflate(data, taken, budget):
         note(stream)
         hits += _inside(stream, budget, 1)
+    for key, stream in find_xored_streams(data, budget):
+        note(replace(stream, encoding=f"{key}+{stream.encoding}"))
+        hits += (replace(hit, encodings=(key, *hit.encodings)) for hit in _inside(stream, budget, 1))
     return _distinct(hits)
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tinymlsec.target.firmware.carve.budget import Budget
 from tinymlsec.target.firmware.carve.hits import Hit
+from tinymlsec.target.firmware.carve.keys import decode, key_name, key_of, places_of
 from tinymlsec.target.firmware.carve.limits import MAX_FOUND, MAX_MODEL_BYTES, MAX_XOR_PLACES
 from tinymlsec.target.firmware.carve.plain import find_plain, model_at, rooted
 from tinymlsec.target.tflite.schema import FILE_IDENTIFIER
@@ -63,7 +64,7 @@ def _by_plaintext(data: bytes, length: int, budget: Budget) -> Iterator[Hit]:
     if budget.ended(f"XOR keys of {length} bytes"):
         return
     raw = np.frombuffer(data, np.uint8)
-    places = _places(raw, length)
+    places = places_of(raw, _PLAIN, length)
     if len(places) > MAX_XOR_PLACES:
         budget.skip(f"{len(places):,} places that fit an XOR key of {length} bytes: {MAX_XOR_PLACES:,} were looked at")
     end = 0
@@ -72,55 +73,18 @@ def _by_plaintext(data: bytes, length: int, budget: Budget) -> Iterator[Hit]:
             continue
         if count % _LOOK == _LOOK - 1 and budget.ended(f"XOR keys of {length} bytes"):
             return
-        key = _key(raw, start, length)
+        key = key_of(raw[start + 4 : start + 4 + length], FILE_IDENTIFIER[:length], 4)
         if not key.any():
             continue
-        head = _decode(raw[start : start + _HEAD], key)
+        head = decode(raw[start : start + _HEAD], key)
         if not rooted(head, np.zeros(1, np.int64))[0]:
             continue
         if budget.ended(f"XOR keys of {length} bytes"):
             return
-        hit = model_at(_decode(raw[start : start + MAX_MODEL_BYTES], key), 0, budget)
+        hit = model_at(decode(raw[start : start + MAX_MODEL_BYTES], key), 0, budget)
         if hit is not None:
             end = start + hit.stored
-            yield replace(hit, at=start, encodings=(_name(key),))
-
-
-def _places(raw: NDArray[np.uint8], length: int) -> NDArray[np.int64]:
-    """Where the first eight bytes of a model fit under some key of that length."""
-    size = len(raw) - len(_PLAIN)
-    if size <= 0:
-        return np.empty(0, np.int64)
-    places: NDArray[np.int64] | None = None
-    # The last sums are the most telling: those of letters, not of zeros. Later ones are only asked where they hold.
-    for at in reversed(range(len(_PLAIN) - length)):
-        first, second = _PLAIN[at], _PLAIN[at + length]
-        if first is None or second is None:
-            continue
-        if places is None:
-            sums = raw[at : at + size] ^ raw[at + length : at + length + size]
-            places = np.flatnonzero(sums == (first ^ second))
-        else:
-            places = places[raw[places + at] ^ raw[places + at + length] == (first ^ second)]
-    assert places is not None
-    return places
-
-
-def _key(raw: NDArray[np.uint8], start: int, length: int) -> NDArray[np.uint8]:
-    """The key, from the model's first byte on."""
-    letters = raw[start + 4 : start + 4 + length] ^ np.frombuffer(FILE_IDENTIFIER[:length], np.uint8)
-    return np.roll(letters, 4 % length)
-
-
-def _decode(raw: NDArray[np.uint8], key: NDArray[np.uint8]) -> bytes:
-    repeated = np.frombuffer(key.tobytes() * (len(raw) // len(key) + 1), np.uint8)
-    return (raw ^ repeated[: len(raw)]).tobytes()
-
-
-def _name(key: NDArray[np.uint8]) -> str:
-    """Such as ``xor:5a``; the key as it falls on the model's first byte, in its shortest form."""
-    shortest = next(n for n in (1, 2, 4, 8, 16) if n >= len(key) or (key[n:] == key[:-n]).all())
-    return f"xor:{key[:shortest].tobytes().hex()}"
+            yield replace(hit, at=start, encodings=(key_name(key),))
 
 
 def _by_runs(data: bytes, length: int, budget: Budget) -> Iterator[Hit]:
@@ -128,8 +92,8 @@ def _by_runs(data: bytes, length: int, budget: Budget) -> Iterator[Hit]:
     for key in _frequent(raw, length):
         if budget.ended(f"XOR keys of {length} bytes by runs of zeros"):
             return
-        for hit in find_plain(_decode(raw, key), budget):
-            yield replace(hit, encodings=(_name(np.roll(key, -(hit.at % length))),))
+        for hit in find_plain(decode(raw, key), budget):
+            yield replace(hit, encodings=(key_name(np.roll(key, -(hit.at % length))),))
 
 
 def _frequent(raw: NDArray[np.uint8], length: int) -> list[NDArray[np.uint8]]:

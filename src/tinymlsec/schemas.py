@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinymlsec.compare.records import Comparison
 from tinymlsec.emulate.measure_records import Measurement
 from tinymlsec.evidence import Evidence
 from tinymlsec.run_record import RunRecord
+from tinymlsec.scan.records import ScanReport
 from tinymlsec.threat.records import ThreatAssessment
 
 
 def json_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema (draft 2020-12) of each record that crosses a border: run, evidence, threat, measurement."""
+    """JSON Schema (draft 2020-12) of each record that crosses a border: run, evidence, threat, measurement,
+    scan, comparison."""
     return {
         "run": RunRecord.model_json_schema(mode="serialization"),
         "evidence": Evidence.model_json_schema(mode="serialization"),
         "threat": ThreatAssessment.model_json_schema(mode="serialization"),
         "measurement": Measurement.model_json_schema(mode="serialization"),
+        "scan": ScanReport.model_json_schema(mode="serialization"),
+        "comparison": Comparison.model_json_schema(mode="serialization"),
     }

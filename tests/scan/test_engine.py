@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_processes_find_the_same(project: Path, monkeypatch: pytest.MonkeyPatch)
     several = scan([Path("models")], use_cache=False, jobs=2, progress=lambda done, total, what: seen.append(done))
     assert timeless(several) == timeless(alone)
     assert seen[-1] == len(several.files)
+
+
+def test_names_that_are_no_unicode_go_through_processes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = Path("models") / os.fsdecode(b"odd-\xff.tflite")
+    shutil.copy("models/bad.tflite", odd)
+    monkeypatch.setattr(engine, "_START_SECONDS", 0.0)
+    report = scan([Path("models")], jobs=2)
+    assert odd.as_posix() in {file.path for file in report.files if file.findings}
 
 
 def test_small_scans_start_no_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +114,17 @@ def test_too_large_files_are_told(project: Path, monkeypatch: pytest.MonkeyPatch
 def test_wrong_names_are_told_before_any_work(project: Path, settings: ScanSettings) -> None:
     with pytest.raises(InputError):
         scan([Path("models")], settings)
+
+
+def test_fingerprints_do_not_depend_on_where_the_project_lies(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = scan([Path("models")])
+    other = tmp_path_factory.mktemp("elsewhere") / "deep"
+    shutil.copytree("models", other / "models")
+    absolute = scan([project / "models"])
+    monkeypatch.chdir(other)
+    there = scan([Path("./models")])
+    marks = [[file.fingerprints for file in report.files] for report in (here, absolute, there)]
+    assert marks[0] == marks[1] == marks[2]
+    assert any(marks[0])

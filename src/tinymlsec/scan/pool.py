@@ -43,9 +43,9 @@ def _start(settings: ScanSettings, common: str | None) -> None:
     _scanner = Scanner(settings, ScanCache(common) if common else None)
 
 
-def _work(files: list[Found]) -> list[str]:
+def _work(files: list[Found]) -> list[FileReport]:
     assert _scanner is not None
-    return [_scanner.scan(item).model_dump_json() for item in files]
+    return [_scanner.scan(item) for item in files]
 
 
 class _Workers:
@@ -55,7 +55,7 @@ class _Workers:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(jobs, context, _start, (settings, common))
 
-    def submit(self, files: list[Found]) -> Future[list[str]]:
+    def submit(self, files: list[Found]) -> Future[list[FileReport]]:
         return self._pool.submit(_work, files)
 
     def end(self) -> None:
@@ -108,7 +108,7 @@ def _until_broken(
 ) -> list[Found]:  # fmt: skip
     """Scans chunks until all are done, or a worker dies or hangs; returns the files that may be why."""
     workers = _Workers(settings, common, jobs)
-    running: dict[Future[list[str]], list[Found]] = {}
+    running: dict[Future[list[FileReport]], list[Found]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < 2 * jobs:
@@ -118,7 +118,7 @@ def _until_broken(
             if not ended:
                 return [item for chunk in running.values() for item in chunk]
             for future in ended:
-                done += [FileReport.model_validate_json(text) for text in future.result()]
+                done += future.result()
                 progress(len(done), total, running.pop(future)[-1].shown)
     except BrokenProcessPool:
         return [item for chunk in running.values() for item in chunk]
@@ -131,7 +131,7 @@ def _alone(item: Found, settings: ScanSettings, common: str | None, patience: fl
     """One file in a process of its own."""
     workers = _Workers(settings, common, 1)
     try:
-        return FileReport.model_validate_json(workers.submit([item]).result(patience)[0])
+        return workers.submit([item]).result(patience)[0]
     except BrokenProcessPool:
         reason = "the process that scanned it died"
     except TimeoutError:

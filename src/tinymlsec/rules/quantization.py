@@ -13,6 +13,7 @@ from tinymlsec.rules._quant_operators import (
     multiplier_hits,
     offset_hits,
 )
+from tinymlsec.rules._quant_ports import fixed_hits, kept_hits
 from tinymlsec.rules._quant_tensors import dimension_hits, length_hits, scale_hits, zero_point_hits
 from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ModelFile
@@ -150,3 +151,28 @@ def missing(file: ModelFile) -> Iterator[Hit]:
 def float_divisor(file: ModelFile) -> Iterator[Hit]:
     """Float division by zero is no fault: it gives infinity, or no number, in every inference."""
     yield from divisor_hits(file, "QUANT-11", real=True)
+
+
+@rule(
+    "QUANT-12", "Scales that must be equal differ", subject=Subject.MODEL, severity=Severity.MEDIUM,
+    confidence=Confidence.HIGH, cwe="CWE-682", threats="S13", fix=_CONVERT, source=_SPEC,
+)  # fmt: skip
+def kept(file: ModelFile) -> Iterator[Hit]:
+    """Pooling, concatenation, padding, slicing and their like pass quantized values on without rescaling them.
+
+    With another scale at the output every value means something else there. TFLM refuses some of these models when they
+    are loaded.
+    """
+    yield from kept_hits(file, "QUANT-12")
+
+
+@rule(
+    "QUANT-13", "Output scale that the kernel does not use", subject=Subject.MODEL, severity=Severity.MEDIUM,
+    confidence=Confidence.HIGH, cwe="CWE-682", threats="S13", fix=_CONVERT, source=_SPEC,
+)  # fmt: skip
+def fixed(file: ModelFile) -> Iterator[Hit]:
+    """Softmax, logistic, tanh and normalization have outputs of a fixed range, and kernels a fixed scale for it.
+
+    With another scale in the file, what comes next reads the scores wrongly.
+    """
+    yield from fixed_hits(file, "QUANT-13")

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from rules.corpus.base import Case, constant_offset, patched_span, tensor_offset
-from rules.corpus.one_op import DIV, INT8_CONV, INT8_DENSE, Const, Feed, OneOp, out, weights
+from rules.corpus.one_op import DIV, INT8_CONV, INT8_DENSE, POOL, Const, Feed, OneOp, out, weights
 from rules.corpus.options import of_operator, of_tensor
 
 RELU = OneOp("RELU", (Feed((1, 8), "int8", 0.5, 1),), (out((1, 8), "int8", 0.5, 1),))
@@ -18,6 +18,18 @@ INT8_ADD = OneOp(
 INT8_DIV = OneOp(
     "DIV", (Feed((1, 4), "uint8", 0.5, 7), Const(np.uint8([[1, 2, 3, 4]]), scale=0.5, zero_point=9)),
     (out((1, 4), "uint8", 0.5, 7),), {},
+)  # fmt: skip
+SOFTMAX = OneOp("SOFTMAX", (Feed((1, 8), "int8", 0.5, 1),), (out((1, 8), "int8", 2**-8, -128),), {"beta": 1.0})
+TANH = OneOp("TANH", (Feed((1, 8), "int8", 0.5, 1),), (out((1, 8), "int8", 2**-7),))
+INT8_POOL = OneOp(
+    "AVERAGE_POOL_2D", (Feed((1, 8, 8, 4), "int8", 0.5, 1),), (out((1, 4, 4, 4), "int8", 0.5, 1),), POOL.options
+)
+INT8_CONCAT = OneOp(
+    "CONCATENATION", (Feed((1, 4), "int8", 0.5, 1), Feed((1, 4), "int8", 0.5, 1)), (out((1, 8), "int8", 0.5, 1),),
+    {"axis": 1},
+)  # fmt: skip
+INT8_RESHAPE = OneOp(
+    "RESHAPE", (Feed((2, 6), "int8", 0.5, 1), Const([3, 4])), (out((3, 4), "int8", 0.5, 1),)
 )  # fmt: skip
 DEQUANTIZE = OneOp("DEQUANTIZE", (Feed((1, 8), "int8", 0.5, 1),), (out((1, 8)),))
 
@@ -71,6 +83,13 @@ def cases() -> list[Case]:
         Case("QUANT-11", "one of six", DIV.file(), zero, constant_offset(zero, 1) + 8),
         Case("QUANT-09", "divisor at its zero point", INT8_DIV.file(), same_as_zero_point,
              constant_offset(same_as_zero_point, 1) + 1, "CVE-2021-37683"),
+        of_operator("QUANT-12", "average of another scale", INT8_POOL, INT8_POOL.but(
+            output=out((1, 4, 4, 4), "int8", 0.25, 1))),
+        of_operator("QUANT-12", "parts of two scales", INT8_CONCAT, INT8_CONCAT.but(1, Feed((1, 4), "int8", 0.25, 1))),
+        of_operator("QUANT-12", "rows of another zero point", INT8_RESHAPE, INT8_RESHAPE.but(
+            output=out((3, 4), "int8", 0.5, 2))),
+        of_operator("QUANT-13", "softmax of scale 1/2", SOFTMAX, SOFTMAX.but(output=out((1, 8), "int8", 0.5, 1))),
+        of_operator("QUANT-13", "tangent around 3", TANH, TANH.but(output=out((1, 8), "int8", 2**-7, 3))),
         of_operator("QUANT-10", "int8 without scale", DEQUANTIZE, DEQUANTIZE.but(0, Feed((1, 8), "int8")),
                     "CVE-2021-37682"),
     ]  # fmt: skip

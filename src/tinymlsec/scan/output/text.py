@@ -18,7 +18,7 @@ from tinymlsec.scan.output.rows import (
     place_words,
     rows_of,
 )
-from tinymlsec.scan.records import FileReport, ScanReport
+from tinymlsec.scan.records import FileKind, FileReport, ScanReport
 
 _GAPS = 20
 """Lines about what was not looked at; the JSON report has all."""
@@ -46,7 +46,8 @@ def _lines(report: ScanReport) -> Iterator[str]:
 
 
 def _file(file: FileReport) -> Iterator[str]:
-    yield f"{clean(file.path, 300)} ({file.kind.value}, {file.size:,} bytes)"
+    size = "" if file.kind is FileKind.PRODUCT else f", {file.size:,} bytes"
+    yield f"{clean(file.path, 300)} ({file.kind.value}{size})"
     if file.error:
         yield f"  NOT SCANNED  {clean(file.error, 600)}"
     for part in file.contained:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from tinymlsec.target.device import Device
 
     AnyRule = Rule[Any]
+
+RULE_ID = re.compile(r"^[A-Za-z]{2,10}-[0-9]{2}$")
 
 
 def explain(name: Annotated[str, typer.Argument(metavar="ID", help="Any id that a list or a report shows.")]) -> int:
@@ -121,6 +124,8 @@ def _metric(name: str) -> str | None:
 
 
 def _scan_rule(name: str) -> str | None:
+    if not RULE_ID.match(name):  # loading the rules takes time and NumPy
+        return None
     from tinymlsec.rules.discovery import rule_book
 
     spec = rule_book().rules.get(name.upper())

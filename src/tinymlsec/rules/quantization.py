@@ -155,7 +155,7 @@ def float_divisor(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-12", "Scales that must be equal differ", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-682", threats="S13", fix=_CONVERT, source=_SPEC,
+    confidence=Confidence.HIGH, cwe="CWE-682", threats="S3", fix=_CONVERT, source=_SPEC,
 )  # fmt: skip
 def kept(file: ModelFile) -> Iterator[Hit]:
     """Pooling, concatenation, padding, slicing and their like pass quantized values on without rescaling them.
@@ -168,7 +168,7 @@ def kept(file: ModelFile) -> Iterator[Hit]:
 
 @rule(
     "QUANT-13", "Output scale that the kernel does not use", subject=Subject.MODEL, severity=Severity.MEDIUM,
-    confidence=Confidence.HIGH, cwe="CWE-682", threats="S13", fix=_CONVERT, source=_SPEC,
+    confidence=Confidence.HIGH, cwe="CWE-682", threats="S3", fix=_CONVERT, source=_SPEC,
 )  # fmt: skip
 def fixed(file: ModelFile) -> Iterator[Hit]:
     """Softmax, logistic, tanh and normalization have outputs of a fixed range, and kernels a fixed scale for it.

@@ -27,6 +27,10 @@ STATES: dict[str, tuple[int, ...]] = {
 """Inputs that hold state. The basic LSTM kernel keeps its state elsewhere and has no input 18."""
 
 
+SOFTMAX_STEPS = 2.0**26
+"""Integer softmax scales differences by beta x scale x 2^(31 - 5) and wants more than 1."""
+
+
 def axis_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
     """Axes, as constants or options, outside of the rank that they count in."""
     for site in sites(file, *AXIS_INPUTS):
@@ -137,6 +141,21 @@ def step_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
             message = f"{site.title} has steps {steps.tolist()}; expected none of 0."
             place = site.where(3, int(np.flatnonzero(steps == 0)[0]))
             yield relative(file, message, place, rule=rule_id, op=site.op.name, effect=Effect.LOOP)
+
+
+def beta_hits(file: ModelFile, rule_id: str) -> Iterator[Hit]:
+    """SOFTMAX: factors that cannot be turned into a multiplier above 1."""
+    for site in sites(file, "SOFTMAX"):
+        beta, tensor = site.op.options.get("beta"), site.tensor(0)
+        if not isinstance(beta, float) or not site.has_options() or tensor is None:
+            continue
+        scale = tensor.quantization.scale if tensor.quantization is not None else np.zeros(0)
+        quantized = tensor.dtype in ("int8", "uint8") and scale.size == 1 and scale[0] > 0
+        # `not >` holds for NaN as well.
+        if not np.isfinite(beta) or (quantized and not beta * float(scale[0]) * SOFTMAX_STEPS > 1):
+            message = f"{site.title} has beta = {beta:g}; expected a positive number such as 1."
+            effect = Effect.ABORT if quantized else Effect.WRONG
+            yield relative(file, message, site.where(), rule=rule_id, op=site.op.name, effect=effect)
 
 
 def _mask_problem(site: Site) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from tinymlsec.records import Confidence, Severity
 from tinymlsec.rules._option_arguments import (
     axis_hits,
+    beta_hits,
     block_hits,
     divided_hits,
     mask_hits,
@@ -315,3 +316,18 @@ def state(file: ModelFile) -> Iterator[Hit]:
 def step(file: ModelFile) -> Iterator[Hit]:
     """STRIDED_SLICE goes from begin to end in steps, which a step of 0 never does."""
     yield from step_hits(file, "OPT-18")
+
+
+@rule(
+    "OPT-19", "Factor of softmax that the kernel cannot express", subject=Subject.MODEL, severity=Severity.MEDIUM,
+    confidence=Confidence.HIGH, cwe="CWE-617 CWE-1284", threats="S3", fix=_CONVERT,
+    source="TensorFlow Lite, kernels/internal/quantization_util.cc: PreprocessSoftmaxScaling, "
+    "QuantizeMultiplierGreaterThanOne",
+)  # fmt: skip
+def softmax(file: ModelFile) -> Iterator[Hit]:
+    """SOFTMAX multiplies its input by beta, in practice 1.
+
+    Kernels for 8 bits turn beta times the input's scale into an integer multiplier that must be above 1, and abort the
+    whole program when the model is loaded if it is not: with a beta that is zero, negative, tiny or no number.
+    """
+    yield from beta_hits(file, "OPT-19")

@@ -180,3 +180,4 @@ INT8_CONV = OneOp(
     (out((1, 8, 8, 4), "int8", 0.75, -4),),
     {"stride_h": 1, "stride_w": 1, "padding": "SAME"},
 )
+SOFTMAX = OneOp("SOFTMAX", (Feed((1, 10), "int8", 0.1),), (out((1, 10), "int8", 1 / 256, -128),), {"beta": 1.0})

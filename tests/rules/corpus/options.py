@@ -17,6 +17,7 @@ from rules.corpus.one_op import (
     MEAN,
     PAD,
     POOL,
+    SOFTMAX,
     SPACE_TO_BATCH,
     SPACE_TO_DEPTH,
     SPLIT,
@@ -93,6 +94,9 @@ def cases() -> list[Case]:
         of_tensor("OPT-14", "no axis", MEAN, empty_axes, 1, "CVE-2021-37689"),
         of_constant("OPT-15", "padding -1", PAD, PAD.but(1, Const([[1, 1], [0, -1]]), output=out((4, 2))), 1, 3),
         _without_options(),
+        of_operator("OPT-19", "beta that is no number", SOFTMAX, SOFTMAX.but(beta=float("nan"))),
+        of_operator("OPT-19", "beta below 0", SOFTMAX, SOFTMAX.but(beta=-1.0)),
+        of_operator("OPT-19", "beta of 1e-12", SOFTMAX, SOFTMAX.but(beta=1e-12)),
         of_tensor("OPT-17", "state that is an input", SVDF, SVDF.but(4, State((1, 24), variable=False)), 4,
                   "CVE-2021-37681"),
     ]  # fmt: skip

@@ -75,8 +75,8 @@ AXIS_OPTIONS: dict[str, tuple[str, int, int]] = {
 }
 """Operator -> (option, input that it counts in, dimensions that the output has more)."""
 
-NEEDED_OPTIONS = frozenset({*STRIDES, *BLOCKS, *RANKS, *MULTIPLIERS, "SPLIT", "SPLIT_V"})
-"""Operators whose kernels divide by, or count with, an option."""
+NEEDED_OPTIONS = frozenset({*STRIDES, *BLOCKS, *RANKS, *MULTIPLIERS, "SPLIT", "SPLIT_V", "SOFTMAX"})
+"""Operators whose kernels divide by, or count with, an option, or abort over it."""
 LARGEST = 32_767
 """Kernels keep strides, dilations and windows in 16 signed bits (LiteRT issue 120: a stride of 0x10000 becomes 0)."""
 

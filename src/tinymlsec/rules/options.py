@@ -286,15 +286,14 @@ def negative_padding(file: ModelFile) -> Iterator[Hit]:
     source="TensorFlow Lite, flatbuffer_conversions.cc: an absent table leaves every option at zero",
 )  # fmt: skip
 def missing(file: ModelFile) -> Iterator[Hit]:
-    """Without its own options table an operator runs with zeros: stride 0, block 0, rank 0."""
+    """Without its own options table an operator runs with zeros: stride 0, block 0, rank 0, a softmax factor of 0."""
     for site in sites(file, *sorted(NEEDED_OPTIONS)):
         if not site.has_options():
             name = site.op.name
             cves = STRIDE_CVES.get(name) or BLOCK_CVES.get(name) or SPLIT_CVES.get(name) or ()
             message = f"{site.title} has options of type {site.op.options_type[:60]}; expected those of {name}."
-            yield relative(
-                file, message, site.where(), rule="OPT-16", op=name, cve=cves, effect=Effect.DIVISION,
-            )  # fmt: skip
+            effect = Effect.ABORT if name == "SOFTMAX" else Effect.DIVISION
+            yield relative(file, message, site.where(), rule="OPT-16", op=name, cve=cves, effect=effect)
 
 
 @rule(

@@ -95,8 +95,8 @@ def test_weights_from_so_many_traces(bar: Bar, shared_data: Path) -> None:
 def test_all_samples_together_take_half_the_traces(shared_data: Path) -> None:
     """What four output pixels with sums and loads give is out of reach of one sample with twice the traces."""
     with layer_of(shared_data, "kws", "plain") as (bench, macs):
-        together = recovered(bench, macs, Strength(150, 1.0, 16, pixels=4), 5, 4)
-        alone = recovered(bench, macs, Strength(300, 1.0, 16, loads=False, templates=False), 5, 4)
+        together = recovered(bench, macs, Strength(100, 1.0, 16, pixels=4), 5, 4)
+        alone = recovered(bench, macs, Strength(200, 1.0, 16, loads=False, templates=False), 5, 4)
     assert together.value >= 0.99
     assert alone.high < 0.99
 

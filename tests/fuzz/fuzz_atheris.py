@@ -11,7 +11,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,6 +39,18 @@ def prepare(target: Target, folder: Path) -> None:
         (folder / f"seed{number:04d}").write_bytes(data[: target.longest])
 
 
+def knowing_mutator(target: Target, seed: int) -> Callable[[bytes, int, int], bytes]:
+    """Every other input comes from a mutator that knows the format; the others are damaged by libFuzzer's own."""
+    stream, coin = target.mutator(np.random.default_rng(seed)), np.random.default_rng(seed)
+
+    def mutate(data: bytes, longest: int, _: int) -> bytes:
+        if coin.integers(2):
+            return stream.next()[:longest]
+        return bytes(atheris.Mutate(data, longest))
+
+    return mutate
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", choices=sorted(TARGETS))
@@ -52,7 +67,10 @@ def main() -> None:
         f"-runs={options.runs}", f"-seed={options.seed}", f"-max_len={target.longest}", f"-timeout={SECONDS}",
         f"-rss_limit_mb={MEGABYTES}", f"-artifact_prefix={options.keep}/{options.target}-", "-print_final_stats=1",
     ]  # fmt: skip
-    atheris.Setup([sys.argv[0], *flags, str(corpus)], lambda data: target.use(data) and None)
+    atheris.Setup(
+        [sys.argv[0], *flags, str(corpus)], lambda data: target.use(data) and None,
+        custom_mutator=knowing_mutator(target, options.seed) if target.knowing else None,
+    )  # fmt: skip
     atheris.Fuzz()
 
 

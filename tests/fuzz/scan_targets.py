@@ -6,21 +6,30 @@ scanner and told in the report; here they count as failures.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from firmware.sound_firmware import SEEDS as FIRMWARE
+from fuzz.blind import BlindMutator
 from fuzz.fuzz_firmware import exercise as use_firmware
 from fuzz.fuzz_reader import exercise as use_reader
+from fuzz.mutate import Mutator
+from fuzz.mutate_firmware import FirmwareMutator
 from models.handmade import SEEDS as MODELS
+from rules import key_builder
 from rules.corpus import all_cases
 from scan.scan_sample import sample_report
 from tinymlsec.errors import InputError
+from tinymlsec.rules import _der
 from tinymlsec.rules.runtime import load_runtime
 from tinymlsec.scan.baseline import Baseline, as_record, baseline_of, read_json
 from tinymlsec.scan.config import load_config
@@ -28,6 +37,9 @@ from tinymlsec.scan.images import scan_image
 from tinymlsec.scan.models import open_model, scan_model
 from tinymlsec.scan.records import ScanReport
 from tinymlsec.target.device import load_device
+from tinymlsec.target.firmware.carve.heatshrink import unpack_heatshrink
+from tinymlsec.target.firmware.carve.lz4 import unpack_frame
+from tinymlsec.target.firmware.carve.unpack import begins, unpack
 from tinymlsec.target.firmware.load import kind_of
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="tinymlsec-fuzz-"))
@@ -43,6 +55,24 @@ class Target:
     seeds: Callable[[], list[bytes]]
     longest: int
     """Bytes of one input."""
+    knowing: bool = False
+    """A mutator of this folder knows the format: checksums and references stay whole where nothing is damaged."""
+
+    def mutator(self, rng: np.random.Generator) -> BlindMutator:
+        """A stream of damaged inputs."""
+        seeds = self.seeds()
+        if not self.knowing:
+            return BlindMutator([Sound(data) for data in seeds], rng)
+        if seeds[0][4:8] != b"TFL3":
+            return FirmwareMutator(seeds, rng)
+        return Mutator([make() for make in MODELS.values()] + [case.good for case in all_cases()], rng)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A file of which nothing is known."""
+
+    data: bytes
 
 
 def use_rules(data: bytes) -> str:
@@ -70,6 +100,34 @@ def use_image(data: bytes) -> str:
         assert part.offset <= len(data)
     json.dumps(result.facts, allow_nan=False)
     return f"read: {kind_of(data)}, {len(result.contained)} inside"
+
+
+def use_keys(data: bytes) -> str:
+    """Keys and certificates in DER."""
+    found = list(_der.find(data))
+    for offset, item in found:
+        assert 0 <= offset < item.end <= len(data)
+    return f"read: {len(found)}"
+
+
+def use_streams(data: bytes) -> str:
+    """Every way to unpack, within its bound."""
+    view, most, read = memoryview(data), 1 << 16, 0
+    for kind in ("zlib", "gzip", "raw-deflate", "bzip2", "xz", "lzma"):
+        if begins(kind, view):
+            stream = unpack(kind, view, 0, most)
+            assert len(stream.data) <= most + (1 << 16)
+            assert stream.stored <= len(data)
+            read += 1
+    if (frame := unpack_frame(view, 0, most)) is not None:
+        assert len(frame.data) <= most + (4 << 20)
+        assert frame.stored <= len(data)
+        read += 1
+    for window, lookahead in ((4, 3), (8, 4), (11, 4), (15, 14)):
+        out, took = unpack_heatshrink(view, window, lookahead, most)
+        assert len(out) <= most + (1 << lookahead)
+        assert took <= len(data)
+    return f"read: {read}"
 
 
 def use_baseline(data: bytes) -> str:
@@ -129,6 +187,20 @@ def image_seeds() -> list[bytes]:
     return [make() for make in FIRMWARE.values()] + hidden
 
 
+def key_seeds() -> list[bytes]:
+    """A key or certificate of each kind."""
+    keys = [key_builder.rsa_private(512), key_builder.ec_private(), key_builder.ed25519_private()]
+    return [*keys, key_builder.rsa_public(512), key_builder.ec_public(), key_builder.certificate(b"300101000000Z")]
+
+
+def stream_seeds() -> list[bytes]:
+    """A text packed in each way that the standard library knows, and an LZ4 frame with a stored block."""
+    text = b"some words, some words again, " * 20
+    lz4 = b"\x04\x22\x4d\x18\x60\x40\x82" + (0x80000000 | 32).to_bytes(4, "little") + text[:32] + bytes(4)
+    packed = [zlib.compress(text), gzip.compress(text), zlib.compress(text)[2:-4], bz2.compress(text)]
+    return [*packed, lzma.compress(text), lzma.compress(text, lzma.FORMAT_ALONE), lz4]
+
+
 def baseline_seeds() -> list[bytes]:
     """A report and a baseline."""
     report = sample_report()
@@ -144,12 +216,14 @@ def config_seeds() -> list[bytes]:
 
 
 TARGETS = {
-    "reader": Target(use_reader, model_seeds, 4096),
-    "rules": Target(use_rules, model_seeds, 4096),
-    "elf": Target(of_kind("elf"), firmware_seeds("elf"), 8192),
-    "hex": Target(of_kind("hex"), firmware_seeds("hex"), 8192),
-    "uf2": Target(of_kind("uf2"), firmware_seeds("uf2"), 8192),
+    "reader": Target(use_reader, model_seeds, 4096, knowing=True),
+    "rules": Target(use_rules, model_seeds, 4096, knowing=True),
+    "elf": Target(of_kind("elf"), firmware_seeds("elf"), 8192, knowing=True),
+    "hex": Target(of_kind("hex"), firmware_seeds("hex"), 8192, knowing=True),
+    "uf2": Target(of_kind("uf2"), firmware_seeds("uf2"), 8192, knowing=True),
     "image": Target(use_image, image_seeds, 8192),
+    "keys": Target(use_keys, key_seeds, 4096),
+    "streams": Target(use_streams, stream_seeds, 4096),
     "baseline": Target(use_baseline, baseline_seeds, 8192),
     "config": Target(use_config, config_seeds, 2048),
 }

@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--firmware", type=Path, action="append", default=[])
     options = parser.parse_args()
     from tinymlsec.scan.images import scan_image
-    from tinymlsec.target.firmware.carve import carve_image
+    from tinymlsec.target.firmware.carve.carve import carve_image
     from tinymlsec.target.firmware.raw import read_raw
 
     print(

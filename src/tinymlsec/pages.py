@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tinymlsec.field_docs import field_texts
 from tinymlsec.registry import Attack, discover
 
 
@@ -32,9 +33,10 @@ def attack_markdown(spec: Attack[Any]) -> str:
 def _settings(spec: Attack[Any]) -> str:
     levels = list(spec.presets)
     configs = [spec.configure(level).model_dump(mode="json") for level in levels]
+    texts = field_texts(spec.config)
     rows = [
-        f"| `{name}` | {' | '.join(_short(config[name]) for config in configs)} | {info.description or ''} |"
-        for name, info in spec.config.model_fields.items()
+        f"| `{name}` | {' | '.join(_short(config[name]) for config in configs)} | {texts.get(name, '')} |"
+        for name in spec.config.model_fields
     ]
     head = f"| setting | {' | '.join(level.value for level in levels)} | meaning |\n|---|{'---|' * len(levels)}---|\n"
     return f"## Settings\n\n{head}" + "\n".join(row.replace("\n", " ") for row in rows) + "\n"

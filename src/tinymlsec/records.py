@@ -26,7 +26,7 @@ ThreatId = Annotated[str, Field(pattern=r"^[HSM][0-9]{1,2}$")]
 class Record(BaseModel):
     """Base of all records: frozen, and unknown fields are errors, so that a typing mistake cannot pass unseen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Basis(StrEnum):

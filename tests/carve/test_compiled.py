@@ -10,8 +10,9 @@ import pytest
 from carve.corpus import SHARED, as_file, models
 from carve.surroundings import FLASH, code, firmware, image_of, tables, texts
 from tinymlsec.scan.images import scan_image
-from tinymlsec.target.firmware.carve import Content, entropy_map, locate_models
 from tinymlsec.target.firmware.carve.budget import Budget
+from tinymlsec.target.firmware.carve.compiled import locate_models
+from tinymlsec.target.firmware.carve.entropy import Content, entropy_map
 from tinymlsec.target.firmware.carve.located import Grams, Located, locate
 from tinymlsec.target.firmware.carve.runs import Run
 from tinymlsec.target.tflite.builder import GraphBuilder

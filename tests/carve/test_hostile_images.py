@@ -16,7 +16,7 @@ import pytest
 from carve.corpus import models
 from carve.encoders import heatshrink, raw_deflate, xor
 from tinymlsec.scan.images import scan_image
-from tinymlsec.target.firmware.carve import carve_image
+from tinymlsec.target.firmware.carve.carve import carve_image
 from tinymlsec.target.firmware.image import FirmwareImage, Segment
 from tinymlsec.target.firmware.raw import read_raw
 

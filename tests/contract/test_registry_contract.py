@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tinymlsec.capabilities import HOW_TO_SUPPLY, Capability
+from tinymlsec.field_docs import field_texts
 from tinymlsec.pages import attack_pages
 from tinymlsec.registry import Attack, AttackConfig, EffortLevel, discover
 from tinymlsec.target.task import TASKS, TaskKind
@@ -35,7 +36,7 @@ class TestAttack:
         assert spec.tasks <= {kind.value for kind in TaskKind}
 
     def test_every_setting_is_described(self, spec: Attack[AttackConfig]) -> None:
-        assert all(info.description for info in spec.config.model_fields.values())
+        assert field_texts(spec.config).keys() == spec.config.model_fields.keys()
 
     def test_effort_levels_rise(self, spec: Attack[AttackConfig]) -> None:
         configs = [spec.configure(level).model_dump() for level in EffortLevel]

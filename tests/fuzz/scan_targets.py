@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from carve.other_formats import Program, onnx
 from firmware.sound_firmware import SEEDS as FIRMWARE
 from fuzz.blind import BlindMutator
 from fuzz.fuzz_firmware import exercise as use_firmware
@@ -36,9 +37,14 @@ from tinymlsec.scan.config import load_config
 from tinymlsec.scan.images import scan_image
 from tinymlsec.scan.models import open_model, scan_model
 from tinymlsec.scan.records import ScanReport
+from tinymlsec.target.deployment import load_deployment
+from tinymlsec.target.deployment_file import profile_text
 from tinymlsec.target.device import load_device
+from tinymlsec.target.firmware.carve.budget import Budget
 from tinymlsec.target.firmware.carve.heatshrink import unpack_heatshrink
 from tinymlsec.target.firmware.carve.lz4 import unpack_frame
+from tinymlsec.target.firmware.carve.onnx import find_onnx
+from tinymlsec.target.firmware.carve.pte import find_pte
 from tinymlsec.target.firmware.carve.unpack import begins, unpack
 from tinymlsec.target.firmware.load import kind_of
 
@@ -154,6 +160,25 @@ def use_config(data: bytes) -> str:
     return f"read: {len(config.suppress)}"
 
 
+def use_profile(data: bytes) -> str:
+    """A deployment profile."""
+    path = SCRATCH / "deployment.toml"
+    path.write_bytes(data)
+    try:
+        load_deployment(path)
+    except InputError:
+        return "refused"
+    return "read"
+
+
+def use_other_models(data: bytes) -> str:
+    """ExecuTorch programs and ONNX models."""
+    hits = [*find_pte(data, Budget(5.0)), *find_onnx(data, Budget(5.0))]
+    for hit in hits:
+        assert 0 <= hit.at <= hit.at + hit.stored <= len(data)
+    return f"read: {sorted({hit.kind for hit in hits})}"
+
+
 def of_kind(kind: str) -> Callable[[bytes], str]:
     """Loads firmware that is still of the kind that is meant."""
 
@@ -201,6 +226,12 @@ def stream_seeds() -> list[bytes]:
     return [*packed, lzma.compress(text), lzma.compress(text, lzma.FORMAT_ALONE), lz4]
 
 
+def profile_seeds() -> list[bytes]:
+    """A profile without and with answers."""
+    told = {"debug.port": "open", "update.channel": "ota", "update.signed": "no", "product.name": "lock"}
+    return [profile_text().encode(), profile_text(**told).encode()]
+
+
 def baseline_seeds() -> list[bytes]:
     """A report and a baseline."""
     report = sample_report()
@@ -225,6 +256,8 @@ TARGETS = {
     "keys": Target(use_keys, key_seeds, 4096),
     "streams": Target(use_streams, stream_seeds, 4096),
     "baseline": Target(use_baseline, baseline_seeds, 8192),
+    "pte-onnx": Target(use_other_models, lambda: [Program().build(), onnx()], 4096),
+    "profile": Target(use_profile, profile_seeds, 8192),
     "config": Target(use_config, config_seeds, 2048),
 }
 """Name -> parser."""

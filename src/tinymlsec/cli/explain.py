@@ -64,11 +64,14 @@ def _attack_lines(spec: Attack[Any]) -> Iterator[str]:
 
 def _preset_table(spec: Attack[Any]) -> Iterator[str]:
     """The configuration at each effort level."""
+    from tinymlsec.field_docs import field_texts
+
     levels = list(spec.presets)
     configs = [spec.configure(level).model_dump(mode="json") for level in levels]
     rows = [["setting", *(level.value for level in levels), "meaning"]]
-    for name, info in spec.config.model_fields.items():
-        rows.append([name, *(_short(config[name]) for config in configs), info.description or ""])
+    texts = field_texts(spec.config)
+    for name in spec.config.model_fields:
+        rows.append([name, *(_short(config[name]) for config in configs), texts.get(name, "")])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()

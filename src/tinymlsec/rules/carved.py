@@ -10,7 +10,7 @@ from tinymlsec.rules.rule import Hit, Subject, rule
 from tinymlsec.rules.subjects import ImageFile
 
 if TYPE_CHECKING:
-    from tinymlsec.target.firmware.carve import Found
+    from tinymlsec.target.firmware.carve.carve import Found
 
 _ENCRYPT = "encrypt it with a key that the device keeps, or accept that whoever reads the flash has the model"
 _SOURCE = "Sun et al., Mind Your Weight(s), USENIX Security 2021; MITRE CWE"
@@ -164,7 +164,7 @@ def looks_like_weights(file: ImageFile) -> Iterator[Hit]:
     Around zero, as often above as below, the rarer the larger, alike on even and odd places. One finding an image, for
     all such stretches together; statistics alone, so it is said with low confidence.
     """
-    from tinymlsec.target.firmware.carve import weight_areas
+    from tinymlsec.target.firmware.carve.compiled import weight_areas
 
     areas = weight_areas(file.carved, file.located)
     if areas:

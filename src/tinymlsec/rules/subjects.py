@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from tinymlsec.rules.runtime import Runtime
     from tinymlsec.target.deployment import Deployment
     from tinymlsec.target.device import Device
-    from tinymlsec.target.firmware.carve import Carved, Located
+    from tinymlsec.target.firmware.carve.carve import Carved
+    from tinymlsec.target.firmware.carve.located import Located
     from tinymlsec.target.firmware.image import FirmwareImage
     from tinymlsec.target.tflite.graph import Model
     from tinymlsec.target.tflite.shapes import OperatorShapes
@@ -72,14 +73,14 @@ class ImageFile:
     @cached_property
     def carved(self) -> Carved:
         """Models in the image, plain, under keys, compressed; and the map of its entropy."""
-        from tinymlsec.target.firmware.carve import carve_image
+        from tinymlsec.target.firmware.carve.carve import carve_image
 
         return carve_image(self.image, self.data, self.seconds)
 
     @cached_property
     def located(self) -> tuple[Located, ...]:
         """What lies in the image of `models` that it does not hold as files; `models` must be set before."""
-        from tinymlsec.target.firmware.carve import locate_models
+        from tinymlsec.target.firmware.carve.compiled import locate_models
 
         return tuple(locate_models(self.carved, self.models))
 

@@ -20,7 +20,7 @@ from tinymlsec.target.firmware.carve.limits import DEFAULT_SECONDS
 if TYPE_CHECKING:
     from tinymlsec.rules.runtime import Runtime
     from tinymlsec.target.device import Device
-    from tinymlsec.target.firmware.carve import Carved, Found
+    from tinymlsec.target.firmware.carve.carve import Carved, Found
 
 MOST_AREAS = 64
 """Areas of the entropy map and streams that the facts list, the largest ones."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import ValidationError
 
 from tinymlsec.errors import DeploymentError
+from tinymlsec.field_docs import field_texts
 from tinymlsec.records import Record
 from tinymlsec.target.deployment import Deployment
 from tinymlsec.target.toml_file import explain
@@ -48,9 +49,10 @@ class FieldInfo(NamedTuple):
 def describe() -> Iterator[FieldInfo]:
     """Every key of a profile, in order."""
     for section, model in _sections():
+        texts = field_texts(model)
         for key, field in model.model_fields.items():
             allowed = tuple(_words_in(field.annotation))
-            meaning = " ".join((field.description or "").split())
+            meaning = " ".join(texts.get(key, "").split())
             yield FieldInfo(f"{section}.{key}", meaning, allowed, _kind(field.annotation, allowed), field.default)
 
 

@@ -126,7 +126,7 @@ def image_carving(target: Target, config: ImageCarvingConfig, context: Context) 
 
 def _located(file: ImageFile) -> tuple[Located, ...]:
     """The given model's weights, found as arrays."""
-    from tinymlsec.target.firmware.carve import locate_models
+    from tinymlsec.target.firmware.carve.compiled import locate_models
 
     return tuple(locate_models(file.carved, file.models))
 
@@ -210,7 +210,7 @@ def _controls(rng: Generator) -> tuple[Control, Control]:
 
 def _carved(data: bytes) -> list[tuple[str, bytes]]:
     """(encoding, file) of what is carved out of raw bytes."""
-    from tinymlsec.target.firmware.carve import carve_image
+    from tinymlsec.target.firmware.carve.carve import carve_image
     from tinymlsec.target.firmware.raw import read_raw
 
     return [(each.encoding, each.hit.data) for each in carve_image(read_raw(data, 0), data, 4.0).found]

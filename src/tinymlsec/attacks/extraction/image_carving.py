@@ -146,7 +146,7 @@ def _compiled(located: tuple[Located, ...]) -> float:
 def _words(file: ImageFile, located: tuple[Located, ...]) -> str:
     found = file.carved.found
     hidden = sum(bool(each.hit.encodings) for each in found)
-    text = f"{len(found)} models carved out of the image, {hidden} of them hidden"
+    text = f"{len(found)} {'model' if len(found) == 1 else 'models'} carved out of the image, {hidden} of them hidden"
     return text + (f"; {_compiled(located):.1%} of the given model's weights lie in it as arrays" if located else "")
 
 

@@ -218,7 +218,8 @@ def _summary(question: Question, seen: _Seen) -> str:
     if not seen.findings:
         return f"No rule about {question.threat} objects to what is known."
     first = seen.decisive[0] if seen.decisive else seen.findings[0]
-    return f"{len(seen.findings)} findings, {len(seen.decisive)} at medium or above; first: {first.title}."
+    number = "1 finding" if len(seen.findings) == 1 else f"{len(seen.findings)} findings"
+    return f"{number}, {len(seen.decisive)} at medium or above; first: {first.title}."
 
 
 def _limits(question: Question, target: Target, seen: _Seen) -> tuple[str, ...]:

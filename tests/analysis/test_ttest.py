@@ -169,6 +169,8 @@ def test_bad_groups_and_shapes_are_refused() -> None:
 def test_an_interrupt_in_scalib_reaches_python() -> None:
     """Called directly on the main thread, SCALib would let the signal kill the process."""
     program = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background has it ignored
         "import numpy as np\n"
         "from tinymlsec.analysis.ttest import TTest\n"
         "x = np.zeros((20000, 2000), np.int16); g = np.arange(20000) % 2\n"
@@ -180,9 +182,12 @@ def test_an_interrupt_in_scalib_reaches_python() -> None:
         "    print('kept')\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[0] == "kept\n"
-    assert process.returncode == 0
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "kept\n"
+        assert process.returncode == 0
+    finally:
+        process.kill()

@@ -5,8 +5,8 @@
 Ends with another code than 0 when an input raises what it must not, takes more than 10 s, or more than 1 GB of memory;
 the input is kept. Inputs that reached new code stay in the corpus folder, if one is named, for the next run.
 
-`image` runs in pieces of 8,000 with one corpus folder and different seeds: atheris keeps some 46 KB of each execution of
-this target, which would end a longer run at the bound of memory.
+`image` runs in pieces of 8,000 with one corpus folder and different seeds: atheris keeps some 46 KB of each execution
+of this target, which would end a longer run at the bound of memory.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def fault_on(case: Case, runtime: str) -> tuple[str, bool]:
 
     A model of seven dimensions is a fault on one runtime and none on another.
     """
-    limits = Runtime(id=runtime, title="", version="", source="", max_rank=max_rank(runtime))
+    limits = Runtime(id=MEASURED[runtime], title="", version="", source="", max_rank=max_rank(runtime))
     file = open_model(case.bad, runtime=limits)
     found = [f for f in scan_model(file).findings if f.id == case.rule]
     if case.rule.startswith("RUN-06"):  # only a table with rows makes it speak

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from rules.corpus.one_op import BATCH_TO_SPACE, CONV, DEPTH_TO_SPACE, DIV, MAXIMUM, Const, Feed, OneOp, out, weights
+from rules.corpus.one_op import (
+    BATCH_TO_SPACE,
+    CONV,
+    DEPTH_TO_SPACE,
+    DEPTHWISE,
+    DIV,
+    MAXIMUM,
+    SVDF,
+    Const,
+    Feed,
+    OneOp,
+    out,
+    weights,
+)
 from tinymlsec.records import Finding, Severity
 from tinymlsec.rules._relative import _DIVISION
 from tinymlsec.rules.runtime import Guard, Row, Runtime, list_runtimes, load_runtime
@@ -19,6 +32,21 @@ def finding(data: bytes, runtime: str | None = "tflm-2026-08", device: str | Non
         data, runtime=load_runtime(runtime) if runtime else None, device=load_device(device) if device else None
     )
     return next(f for f in found if f.id.partition("-")[0] in ("OPT", "SHAPE", "QUANT"))
+
+
+@pytest.mark.parametrize(
+    ("model", "runtime", "needed"),
+    [
+        (SVDF.but(3, None), "tflm-2026-08", True),
+        (SVDF.but(3, None), "litert-2.3", False),
+        (DEPTHWISE.but(2, None), "tflm-2026-08", True),
+        (DEPTHWISE.but(2, None), "litert-2.3", True),
+        (CONV.but(2, None), "tflm-2026-08", False),
+    ],
+)
+def test_which_bias_is_needed_depends_on_the_runtime(model: OneOp, runtime: str, needed: bool) -> None:
+    found = run_model_rules(model.file(), runtime=load_runtime(runtime))
+    assert ("IDX-06" in {f.id for f in found}) is needed
 
 
 def test_an_open_kernel_leaves_the_severity() -> None:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from tinymlsec.traces.files import TraceFileError
 from tinymlsec.traces.imports import load_traces
 from tinymlsec.traces.traceset import ArrayTraces, Chunk, Noise, TraceError, TraceInfo
 from tinymlsec.traces.zarr_store import open_zarr, write_zarr
+from traces.lock_holder import hold_lock
 from traces.sound_traces import N, T, array_traces, inputs, samples, whole
 
 
@@ -175,16 +175,10 @@ def test_a_killed_writer_leaves_nothing_half_done(tmp_path: Path) -> None:
     assert (whole(write_zarr(traces, tmp_path / "set"), 500)[0] == traces.data).all()
 
 
-def hold(path: str, ready: Any, done: Any) -> None:
-    with module._locked(Path(path)):
-        ready.set()
-        done.wait(30)
-
-
 def test_two_writers_do_not_meet(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(str(tmp_path / ".set.lock"), ready, done))
+    other = context.Process(target=hold_lock, args=(str(tmp_path / ".set.lock"), ready, done))
     other.start()
     try:
         assert ready.wait(30)

@@ -23,15 +23,17 @@ OPTIONAL_INPUTS: dict[str, tuple[int, ...]] = {
     "CONV_3D": (2,),
     "TRANSPOSE_CONV": (3,),
     "CONV_3D_TRANSPOSE": (3,),
+    "SVDF": (3,),
     "LSTM": _LSTM,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": _LSTM,
     "BIDIRECTIONAL_SEQUENCE_LSTM": tuple(range(1, 48)),
     "BIDIRECTIONAL_SEQUENCE_RNN": (9, 10, 11),
 }
-"""Inputs that may be absent (-1). Source: kernels of TensorFlow Lite 2.18 (GetOptionalInputTensor). DEPTHWISE_CONV_2D
-and SVDF may leave their bias out as well there, but TFLM (tflite-micro 0.dev20261023182759) ends in a segmentation
-fault when the model is loaded (tried), so they are not in the table. Custom operators decide for themselves, so theirs
-are not looked at."""
+"""Inputs that may be absent (-1). Source: kernels of TensorFlow Lite 2.18 (GetOptionalInputTensor), and runs:
+DEPTHWISE_CONV_2D without its bias is refused by LiteRT 2.3 and crashes TFLM, so it is not here. Custom operators decide
+for themselves, so theirs are not looked at."""
+NEEDED_BY_TFLM: dict[str, tuple[int, ...]] = {"SVDF": (3,)}
+"""Of these, inputs without which TFLM crashes when it loads the model, as runs showed; LiteRT runs such models."""
 Fault = tuple[str, Hit]
 """Rule id and hit."""
 
@@ -109,7 +111,9 @@ def _missing(state: _Graph, op: Operator) -> Iterator[Fault]:
     if op.name == "CUSTOM":
         return
     basic = op.name == "LSTM" and op.options.get("kernel_type") == 1  # it has five inputs, all needed
-    allowed = () if basic else OPTIONAL_INPUTS.get(op.name, ())
+    runtime = state.file.runtime
+    needed = () if runtime and not runtime.id.startswith("tflm") else NEEDED_BY_TFLM.get(op.name, ())
+    allowed = () if basic else tuple(set(OPTIONAL_INPUTS.get(op.name, ())) - set(needed))
     for place, index in enumerate(op.inputs):
         if index < 0 and place not in allowed:
             message = f"has input {place} = -1 (absent); expected a tensor: only inputs {allowed} may be absent."

@@ -99,7 +99,8 @@ def absent(file: ModelFile) -> Iterator[Hit]:
 
     It is legal for few inputs of few operators, and for no output of an operator, no input and no output of a
     subgraph. Elsewhere a kernel gets a null pointer, or the element in front of an array (CVE-2020-15211). Which inputs
-    are optional was taken from the kernels of TensorFlow Lite; custom operators are not looked at.
+    are optional was taken from the kernels of TensorFlow Lite and from runs: a depthwise convolution needs its bias,
+    and so does SVDF on TFLM. Custom operators are not looked at.
     """
     yield from _of(file, "IDX-06")
 

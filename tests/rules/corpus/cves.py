@@ -85,6 +85,8 @@ def _empty(*shape: int) -> Const:
 def _options() -> list[Case]:
     conv_stride = TRANSPOSE_CONV.but(stride_h=0)
     return [
+        of_operator("IDX-06", "CVE depthwise bias", DEPTHWISE, DEPTHWISE.but(2, None), "CVE-2020-15211"),
+        of_operator("IDX-06", "CVE filter bias", SVDF, SVDF.but(3, None), "CVE-2020-15211"),
         of_operator("OPT-01", "CVE depthwise", DEPTHWISE, DEPTHWISE.but(stride_w=0), "CVE-2022-21741 CVE-2021-29585"),
         of_operator("OPT-01", "CVE transposed", TRANSPOSE_CONV, conv_stride, "CVE-2021-29588 CVE-2021-29585"),
         of_operator("OPT-01", "CVE max pooling", MAX_POOL, MAX_POOL.but(stride_h=0), "CVE-2021-29586 CVE-2021-37684"),

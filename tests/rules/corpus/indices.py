@@ -103,7 +103,6 @@ def _operators() -> list[Case]:
     early = _with(model, 0, operators=tuple(replace(op, index=place) for place, op in enumerate(swapped)))
     return [
         _op_case("IDX-06", "an input of ADD", edited(good, 2, inputs=(1, -1)), 2, "CVE-2020-15211"),
-        _op_case("IDX-06", "a bias of DEPTHWISE_CONV_2D", *_without_bias(), "CVE-2020-15211", _depthwise()),
         _op_case("IDX-07", "a sum into itself", edited(good, 2, inputs=(1, 3)), 2, "CVE-2020-15210"),
         _op_case("IDX-09", "an input of ADD", _orphan(good), 2, "CVE-2020-15209"),
         _op_case("IDX-10", "two operators swapped", early, 0),
@@ -112,26 +111,6 @@ def _operators() -> list[Case]:
         *_subgraphs(),
         *_splits(),
     ]
-
-
-def _depthwise() -> bytes:
-    """Two depthwise convolutions that share their constants."""
-    builder = graph()
-    x = builder.input((1, 4, 4, 2), "int8", scale=0.5)
-    weights = builder.constant(np.arange(1, 19, dtype=np.int8).reshape(1, 3, 3, 2), scale=0.01)
-    bias = builder.constant(np.array([5, -5], np.int32), scale=0.005)
-    options = {"padding": 0, "stride_w": 1, "stride_h": 1, "depth_multiplier": 1, "dilation_w_factor": 1,
-               "dilation_h_factor": 1}  # fmt: skip
-    for _ in range(2):
-        x = builder.op("DEPTHWISE_CONV_2D", [x, weights, bias], scale=0.5, options=options)
-    builder.output(x)
-    return builder.tobytes()
-
-
-def _without_bias() -> tuple[bytes, int]:
-    """The second one has none: TFLM ends in a fault when it is loaded."""
-    op = read_model(_depthwise()).main.operators[1]
-    return edited(_depthwise(), 1, inputs=(*op.inputs[:2], -1)), 1
 
 
 def _orphan(good: bytes) -> bytes:

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from tinymlsec.analysis.batches import HEAD, MEMORY, affordable, checked, origin, refuse_infinite, same_length, tiles
 from tinymlsec.traces.traceset import TraceError
 
-ROWS = 4096
-"""Traces that are multiplied at a time: few enough for float32 sums, many enough to add up products seldom."""
+ROWS, BARE_ROWS = 4096, 1 << 14
+"""Traces that are multiplied at a time: few enough for float32 sums, many enough to add up products seldom. More where
+they are multiplied as they lie, since those need no tile."""
 TILE = 1 << 23
 """Values of a tile: wide enough for the BLAS, and its rows are read in one go."""
 TABLE = 1 << 24
@@ -105,24 +106,26 @@ class Correlation:
             return
         if not known:
             self._start(hypotheses, samples)
-        for top in range(0, len(samples), self._rows):
-            rows = slice(top, top + self._rows)
+        assert self._x0 is not None
+        step = self._bare_rows if _bare(samples, self._x0) else self._rows
+        for top in range(0, len(samples), step):
+            rows = slice(top, top + step)
             self._add(hypotheses[rows], samples[rows])
             self.traces += len(samples[rows])
 
     def _start(self, hypotheses: NDArray[np.generic], samples: NDArray[np.generic]) -> None:
         g, t = hypotheses.shape[1], samples.shape[1]
         self._rows = max(16, min(ROWS, TABLE // g))
+        self._bare_rows = max(self._rows, min(BARE_ROWS, TABLE // g))
         self._width = max(1, min(t, TILE // self._rows, TABLE // g))
-        tile = (self._rows + MOST) * (self._width + g) + g * self._width
+        tile = (self._rows + MOST) * self._width + (self._bare_rows + MOST) * g + g * self._width
         affordable(8 * (g + 2) * t + 4 * tile, self._memory, f"{g} hypotheses x {t} samples")
-        self._h0, self._x0 = _shift(hypotheses), _shift(samples)
-        if _near(samples, self._x0):
-            self._x0 = np.zeros(t, np.float32)
+        self._h0 = _shift(hypotheses)
+        self._x0 = np.zeros(t, np.float32) if _near(samples) else _shift(samples)
         self._products = np.zeros((g, t))
         self._h, self._x = np.zeros((2, g)), np.zeros((2, t))
         """Sums and sums of squares."""
-        self._guess = np.empty((self._rows, g), np.float32)
+        self._guess = np.empty((self._bare_rows, g), np.float32)
         self._tile = np.empty((self._rows, self._width), np.float32)
         self._out = np.empty((g, self._width), np.float32)
 
@@ -134,8 +137,8 @@ class Correlation:
             guess = _shifted(hypotheses, self._h0, self._guess[:b], self._h)
             for _, columns in tiles(b, len(self._x0), b, self._width):
                 width = columns.stop - columns.start
-                tile, moments = self._tile[:b, :width], self._x[:, columns]
-                tile = _shifted(samples[:, columns], self._x0[columns], tile, moments)
+                room, moments = self._tile[:b, :width], self._x[:, columns]
+                tile = _shifted(samples[:, columns], self._x0[columns], room, moments)
                 self._products[:, columns] += np.matmul(guess.T, tile, out=self._out[:, :width])
         if not np.isfinite(self._h).all():
             refuse_infinite(hypotheses, self.traces, "hypotheses")
@@ -160,9 +163,8 @@ class Correlation:
             rows = slice(top, top + step)
             part = np.multiply.outer(sums_h[rows], level)
             part += self._products[rows]
-            part *= scale_h[rows, None]
             part *= scale_x
-            values[rows] = part
+            np.multiply(part, scale_h[rows, None], out=values[rows], casting="same_kind")
             np.clip(values[rows], -1.0, 1.0, out=values[rows])
         return Correlations(values, n, scale_x == 0, scale_h == 0)
 
@@ -190,14 +192,20 @@ def _shift(rows: NDArray[np.generic]) -> NDArray[np.floating]:
     return origin(rows).astype(np.float32 if narrow else np.float64)
 
 
-def _near(samples: NDArray[Any], level: NDArray[np.floating]) -> bool:
+def _near(samples: NDArray[Any]) -> bool:
     """Whether float32 samples may be multiplied as they are: every column varies and lies near zero for that."""
     if samples.dtype != np.float32 or len(samples) < MANY:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
-        head = samples[:HEAD] - level
-        spread = np.sqrt(np.einsum("ij,ij->j", head, head) / len(head))
-        return bool(((np.abs(level) <= NEAR * spread) & (spread > 0)).all())
+        head = samples[:HEAD]
+        level = head.mean(axis=0)
+        spread = np.sqrt(np.square(head - level).mean(axis=0))
+        return bool((np.abs(level) <= NEAR * spread).all() and (head != head[0]).any(axis=0).all())
+
+
+def _bare(rows: NDArray[Any], level: NDArray[np.floating]) -> bool:
+    """Whether rows are multiplied as they lie."""
+    return rows.dtype == np.float32 and not level.any()
 
 
 def _shifted(
@@ -207,7 +215,7 @@ def _shifted(
 
     A level of zero leaves float32 as it is. The level is repeated, since subtracting whole blocks takes half as long.
     """
-    bare = rows.dtype == np.float32 and not level.any()
+    bare = _bare(rows, level)
     step = FEWEST if bare else min(max(FEWEST, PIECE // len(level)), MOST)
     ones = np.ones(step, np.float32)
     block = np.repeat(level[None], 1 if bare else min(step, len(rows)), axis=0)

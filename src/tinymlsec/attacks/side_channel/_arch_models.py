@@ -119,20 +119,36 @@ def conv(
     stride: Sequence[int] = (1, 1),
     padding: str = "VALID",
     flat: bool = False,
+    relu: bool | None = None,
+    steep: float = 1.0,
+    zero: int = -3,
 ) -> None:
-    """A convolution of an input of its own; 0 channels: depthwise; flat: its sums are not shifted."""
-    x = builder.input((1, *image), scale=(9.0 if channels else 5.5) if flat else 0.05, zero_point=-3)
+    """A convolution of an input of its own; 0 channels: depthwise; flat: its sums are not shifted.
+
+    Without word of it only depthwise layers end in a ReLU. A steep one has so many times larger sums.
+    """
+    x = builder.input((1, *image), scale=steep * ((9.0 if channels else 5.5) if flat else 0.05), zero_point=zero)
     if channels:
-        y = _convolved(builder, rng, x, image[2], channels, kernel, padding, stride=stride)
+        y = _convolved(builder, rng, x, image[2], channels, kernel, padding, stride=stride, relu=bool(relu))
     else:
-        y = _depthwise(builder, rng, x, image[2], kernel, padding, stride=stride)
+        y = _depthwise(builder, rng, x, image[2], kernel, padding, stride=stride, relu=relu is not False)
     builder.output(y)
 
 
-def dense(builder: GraphBuilder, rng: np.random.Generator, depth: int, units: int, *, flat: bool = False) -> None:
+def dense(
+    builder: GraphBuilder,
+    rng: np.random.Generator,
+    depth: int,
+    units: int,
+    *,
+    flat: bool = False,
+    relu: bool = False,
+    steep: float = 1.0,
+    zero: int = -3,
+) -> None:
     """A dense layer of an input of its own."""
-    x = builder.input((1, depth), scale=9.0 if flat else 0.05, zero_point=-3)
-    builder.output(_dense(builder, rng, x, depth, units))
+    x = builder.input((1, depth), scale=steep * (9.0 if flat else 0.05), zero_point=zero)
+    builder.output(_dense(builder, rng, x, depth, units, relu=relu))
 
 
 def _weights(builder: GraphBuilder, rng: np.random.Generator, shape: Sequence[int], axis: int) -> tuple[int, int]:

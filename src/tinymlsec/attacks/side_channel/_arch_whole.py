@@ -193,11 +193,12 @@ def _model(shape: Shape, owns: Sequence[Own], steepness: float) -> bytes:
     y = builder.input(full, scale=0.07, zero_point=5)
     z = builder.input(full, scale=steepness, zero_point=-3)
     for own in owns:
-        builder.output(_operator(builder, own, z if own.kind in VARIES else x, y))
+        builder.output(operator(builder, own, z if own.kind in VARIES else x, y))
     return builder.tobytes()
 
 
-def _operator(builder: GraphBuilder, own: Own, x: int, y: int) -> int:
+def operator(builder: GraphBuilder, own: Own, x: int, y: int) -> int:
+    """Adds the operator to a graph; y is its second operand, where it has one. Returns its output."""
     if own.kind in ("ADD", "MUL"):
         return builder.op(own.kind, [x, y], scale=0.1, zero_point=-7, options={"fused_activation_function": "NONE"})
     if own.kind == "SOFTMAX":

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel import _arch_report as report
 from tinymlsec.attacks.side_channel._arch_models import control_model
-from tinymlsec.attacks.side_channel._arch_nest import NotALoop
-from tinymlsec.attacks.side_channel._arch_profile import Profile, build_profile
+from tinymlsec.attacks.side_channel._arch_reader import Reader, build_reader
 from tinymlsec.attacks.side_channel._arch_recording import random_inputs, record
 from tinymlsec.attacks.side_channel._arch_scores import Samples
-from tinymlsec.attacks.side_channel._arch_search import Architecture, Recognizer
+from tinymlsec.attacks.side_channel._arch_search import Architecture
 from tinymlsec.attacks.side_channel._arch_truth import Guessed, Row, compared, true_layers
 from tinymlsec.emulate.compilers import find_toolchain
 from tinymlsec.emulate.leakage import Leakage
@@ -27,6 +26,7 @@ from tinymlsec.traces.noise import low_passed
 if TYPE_CHECKING:
     from tinymlsec.attacks.side_channel.architecture_from_trace import ArchitectureFromTraceConfig
     from tinymlsec.context import Context
+    from tinymlsec.emulate.toolchain import Toolchain
     from tinymlsec.figures import Series
     from tinymlsec.target.target import Target
 
@@ -64,18 +64,15 @@ def run(target: Target, config: ArchitectureFromTraceConfig, context: Context) -
     if config.style != "plain":
         raise CapabilityMissing("only the rhythm of plain kernels can be learned", found=config.style)
     context.progress(0, 4, "building rules from own models")
-    try:
-        profile = build_profile(twin.core, leakage, models, own)
-    except NotALoop as error:
-        raise CapabilityMissing(f"no rules for kernels built with {own.title}: {error.message}") from error
+    reader = build_reader(config.method, twin.core, leakage, models, own)
     context.progress(1, 4, "controls")
-    positive, negative = controls(profile, twin, models)
+    positive, negative = controls(reader, twin, leakage, own, models)
     context.progress(2, 4, "recording one inference")
     inputs = random_inputs(twin, models)
     recording = record(twin, inputs, leakage, most=config.samples)
     samples, words = disturbed(recording.samples, config.snr, config.low_pass, noise)
     context.progress(3, 4, "recognizing layers")
-    found = _recognized(twin, profile, samples, models, context, known=config.answers_known)
+    found = _recognized(twin, reader, samples, config, context)
     guessed = guesses_of(found)
     rows = compared(true_layers(twin, inputs), guessed)
     context.progress(4, 4, "done")
@@ -84,9 +81,10 @@ def run(target: Target, config: ArchitectureFromTraceConfig, context: Context) -
         series=report.series("Trace of one inference and its layers", config.leakage, "signal", _thinned(samples),
                              _step(samples), rows, guessed),
         facts={
-            "given": _given(twin, known=config.answers_known), "own_models_compiled_with": profile.compiler,
-            "device_compiled_with": twin.build.compiler, "samples_of_own_traces": profile.samples,
-            "kernels_not_learned": profile.missing, "samples_explained": found.explained, "samples": found.samples,
+            "given": _given(twin, known=config.answers_known), "method": reader.method,
+            "own_models_compiled_with": reader.compiler, "device_compiled_with": twin.build.compiler,
+            "samples_of_own_traces": reader.own_samples, "kernels_not_learned": dict(reader.missing),
+            "samples_explained": found.explained, "samples": found.samples,
             "noise": words,
             "layers": report.table(rows),
         },
@@ -103,13 +101,13 @@ def _device(target: Target, config: ArchitectureFromTraceConfig) -> Twin:
 
 
 def _recognized(
-    twin: Twin, profile: Profile, samples: Samples, rng: np.random.Generator, context: Context, *, known: bool
+    twin: Twin, reader: Reader, samples: Samples, config: ArchitectureFromTraceConfig, context: Context
 ) -> Architecture:
     def report_progress(done: int, of: int) -> None:
         context.progress(done, of, "recognizing layers")
 
-    answers = int(np.prod(twin.program.outputs[0].shape)) if known else None
-    return Recognizer(profile, rng).recognize(samples, input_shape(twin), answers, report_progress)
+    answers = int(np.prod(twin.program.outputs[0].shape)) if config.answers_known else None
+    return reader.read(samples, input_shape(twin), answers, config.snr, report_progress)
 
 
 def input_shape(twin: Twin) -> tuple[int, ...]:
@@ -152,20 +150,21 @@ def disturbed(samples: Samples, snr: float, low_pass: int, rng: np.random.Genera
     return made, f"signal variance {variance:.4g} over the trace, noise sigma {sigma:.4g}, ratio {snr:g}"
 
 
-def controls(profile: Profile, like: Twin, rng: np.random.Generator) -> tuple[Control, Control]:
+def controls(
+    reader: Reader, like: Twin, leakage: Leakage, own: Toolchain, rng: np.random.Generator
+) -> tuple[Control, Control]:
     """A small network at a high ratio, and the same trace with nothing but noise."""
-    twin = build_twin(control_model(rng), like.core, toolchain=profile.toolchain)
+    twin = build_twin(control_model(rng), like.core, toolchain=own)
     inputs = random_inputs(twin, rng)
-    signal = record(twin, inputs, profile.leakage).samples
+    signal = record(twin, inputs, leakage).samples
     loud, _ = disturbed(signal.copy(), LOUD, 1, rng)
     answers = int(np.prod(twin.program.outputs[0].shape))
-    recognizer = Recognizer(profile, rng)
-    found = recognizer.recognize(loud, input_shape(twin), answers)
+    found = reader.read(loud, input_shape(twin), answers, LOUD)
     rows = compared(true_layers(twin, inputs), guesses_of(found))
     right = sum(row.shape for row in rows)
     quiet = np.full(len(signal), signal.mean(), np.float32)
     quiet += np.float32(signal.std()) * rng.standard_normal(len(quiet), np.float32)
-    silent = recognizer.recognize(quiet, input_shape(twin), answers)
+    silent = reader.read(quiet, input_shape(twin), answers, LOUD)
     n = len(rows)
     return (
         Control(

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymlsec.attacks.side_channel._arch_geometry import Shape
-from tinymlsec.attacks.side_channel._arch_search import CANDIDATES, EARLIER, END, MOST_LAYERS, Architecture, Layer
+from tinymlsec.attacks.side_channel._arch_search import (
+    CANDIDATES,
+    EARLIER,
+    END,
+    MOST_LAYERS,
+    Architecture,
+    Layer,
+    Report,
+)
 from tinymlsec.attacks.side_channel._path_counts import PAIRS, Known, candidates
 from tinymlsec.attacks.side_channel._path_rules import Rules, binned
 from tinymlsec.attacks.side_channel._path_viterbi import Graph, follow
@@ -45,13 +52,16 @@ class PathRecognizer:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
 
-    def recognize(self, samples: NDArray[np.float32], source: Shape, sigma: float = 0.0) -> Architecture:
+    def recognize(
+        self, samples: NDArray[np.float32], source: Shape, sigma: float = 0.0, report: Report | None = None
+    ) -> Architecture:
         """The layers of a trace, up to the first one that cannot be told.
 
         Args:
             samples: (t,) one inference; nothing else is known of it.
             source: shape of the input, which whoever feeds the device knows; without the batch.
             sigma: of the noise.
+            report: told how far it is.
         """
         graph, values = self.rules.graph(sigma), binned(samples)
         path = follow(graph, values)
@@ -60,6 +70,8 @@ class PathRecognizer:
             fit = surprise(graph, path[stretch.start : stretch.end], values[stretch.start : stretch.end])
             if len(chain.layers) == MOST_LAYERS or not chain.take(stretch, fit):
                 break
+            if report is not None:
+                report(stretch.end, len(samples))
         return chain.read(len(samples))
 
 
@@ -135,7 +147,8 @@ class Chain:
 
     def counts(self, kind: str, stretch: Stretch) -> dict[str, int]:
         """What most of the instructions that count something say."""
-        return {name: int(np.median(stretch.visits[states])) for name, states in self.rules.counters[kind].items()}
+        counters = self.rules.counters[kind].items()
+        return {name: int(np.median(stretch.visits[states].sum(axis=1))) for name, states in counters}
 
     def ways(self, kind: str, counts: dict[str, int]) -> list[Known]:
         """Layers of a kind that would run so, the best first, those that read newer tensors ahead of others."""
@@ -157,8 +170,3 @@ def _different(layers: Sequence[Known]) -> list[Known]:
     """One of those that are the same in kind, output and products."""
     made = {(k.kind, k.output, k.macs): k for k in reversed(layers)}
     return list(reversed(made.values()))
-
-
-def values_of(shape: Shape) -> int:
-    """Their number."""
-    return prod(shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +44,7 @@ class Rules:
     """(states, HIGHEST) how often an instruction had a value."""
     names: Names
     counters: Mapping[str, Mapping[str, NDArray[np.int32]]]
-    """By kind and count the instructions that run so often."""
+    """By kind and count the instructions that run so often: (n, 1), or (n, 2) pairs that do so together."""
     marks: Mapping[str, NDArray[np.int32]]
     """By kind the instructions that run for every layer of it and for no other."""
     compiler: str
@@ -80,7 +80,7 @@ def build_rules(core: Core, leakage: Leakage, rng: np.random.Generator, toolchai
         MachineError: there are counts that no instruction keeps.
     """
     names, runs, compiler = Names(), [], ""
-    for make in MODELS * DRAWS:
+    for make in chain.from_iterable(repeat(MODELS, DRAWS)):
         data, layers = make(rng)
         twin = build_twin(data, core, toolchain=toolchain)
         recording = record(twin, half_zero(twin, rng), leakage, pcs=True)
@@ -100,10 +100,9 @@ def _begins(twin: Twin, pcs: NDArray[np.uint32]) -> list[int]:
 
 
 def _histogram(runs: Sequence[_Run], names: Names) -> NDArray[np.float64]:
-    made = np.zeros(len(names) * HIGHEST)
-    for run in runs:
-        made += np.bincount(run.path * HIGHEST + run.values, minlength=len(made))
-    made = made.reshape(-1, HIGHEST)
+    size = len(names) * HIGHEST
+    each = [np.bincount(run.path * HIGHEST + run.values, minlength=size) for run in runs]
+    made = np.sum(each, axis=0, dtype=np.float64).reshape(-1, HIGHEST)
     caller = [names.numbers[name] for name in (AHEAD, BETWEEN, BEHIND)]
     made[caller] = made[caller].sum(axis=0)
     return made
@@ -123,7 +122,8 @@ def emission_of(histogram: NDArray[np.float64], sigma: float) -> NDArray[np.floa
     blurred = share @ _blur(HIGHEST, 0, WIDTH)
     likely = np.where(wrote, (1 - ANY - NEAR) * share + NEAR * blurred + ANY * any_value, share)
     made = likely @ _blur(VALUES, LOWEST, sigma)
-    return np.log(made + NEVER / VALUES).astype(np.float32).T
+    told: NDArray[np.float32] = np.log(made + NEVER / VALUES).astype(np.float32).T
+    return told
 
 
 def _blur(values: int, lowest: int, sigma: float) -> NDArray[np.float64]:
@@ -187,11 +187,30 @@ def _counters(runs: Sequence[_Run], states: int) -> tuple[Counters, dict[str, ND
         counters[kind] = {}
         for name in layers[0][0]:
             wanted = np.array([counts[name] for counts, _ in layers])
-            found = np.flatnonzero((visits == wanted[:, None]).all(axis=0)).astype(np.int32)
-            if not len(found):
-                raise MachineError(f"no instruction of {kind} counts its {name}")
-            counters[kind][name] = found
+            if len(found := _counting(visits, wanted)):
+                counters[kind][name] = found
+        if layers[0][0] and not counters[kind]:
+            raise MachineError(f"no instruction of {kind} counts anything that its shape tells")
     return counters, _marks(kinds)
+
+
+def _counting(visits: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Instructions, or pairs of them where a compiler took a round out of a loop, that run so often in each layer.
+
+    Args:
+        visits: (layers, states)
+        wanted: (layers,)
+
+    Returns:
+        (n, 1) or (n, 2)
+    """
+    alone = np.flatnonzero((visits == wanted[:, None]).all(axis=0))
+    if len(alone):
+        return alone[:, None].astype(np.int32)
+    columns = {column.tobytes(): state for state, column in enumerate(np.ascontiguousarray(visits.T))}
+    rest = np.ascontiguousarray(wanted - visits.T)
+    pairs = [(state, columns.get(column.tobytes(), -1)) for state, column in enumerate(rest)]
+    return np.array([pair for pair in pairs if pair[1] >= 0 and visits[:, pair[0]].any()], np.int32).reshape(-1, 2)
 
 
 def _marks(kinds: Mapping[str, Sequence[tuple[Mapping[str, int], NDArray[np.int64]]]]) -> dict[str, NDArray[np.int32]]:

@@ -1,8 +1,8 @@
 """Follows a program through the samples of one trace: the likeliest sequence of instructions.
 
-A. J. Viterbi, "Error Bounds for Convolutional Codes and an Asymptotically Optimum Decoding Algorithm", IEEE Transactions
-on Information Theory 13(2), 1967; hidden Markov models of programs by T. Eisenbarth, C. Paar, B. Weghenkel, "Building a
-Side Channel Based Disassembler", Transactions on Computational Science X, 2010.
+A. J. Viterbi, "Error Bounds for Convolutional Codes and an Asymptotically Optimum Decoding Algorithm", IEEE
+Transactions on Information Theory 13(2), 1967; hidden Markov models of programs by T. Eisenbarth, C. Paar,
+B. Weghenkel, "Building a Side Channel Based Disassembler", Transactions on Computational Science X, 2010.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tinymlsec.errors import MachineError
 
 VALUES = 256
 """Values that a sample may have."""
-BEAM, MOST = 60.0, 2048
+BEAM, MOST = 60.0, 500
 """Nats behind the best way, and number of ways, up to which others are followed."""
 MOST_STATES = 1 << 16
 

@@ -31,6 +31,8 @@ class ArchitectureFromTraceConfig(AttackConfig):
     """Compiler of the device's firmware; empty takes the one that is there."""
     own_compiler: Literal["", "zig", "gcc"] = ""
     """Compiler with which the attacker builds own models; empty: that of the device."""
+    method: Literal["auto", "rhythm", "path"] = "auto"
+    """By the rhythm of loops, or by following the code; auto: by rhythm where all kernels keep one."""
     answers_known: bool = True
     """The attacker sees how many values an answer has."""
     samples: int = Field(default=128_000_000, ge=1000, le=256_000_000)

@@ -14,6 +14,7 @@ from tinymlsec.attacks.side_channel._arch_layer import Found
 from tinymlsec.attacks.side_channel._arch_models import control_model
 from tinymlsec.attacks.side_channel._arch_nest import Nest, NotALoop, learn
 from tinymlsec.attacks.side_channel._arch_profile import Profile, build_profile
+from tinymlsec.attacks.side_channel._arch_reader import RhythmReader
 from tinymlsec.attacks.side_channel._arch_recording import random_inputs, record
 from tinymlsec.attacks.side_channel._arch_run import controls, disturbed, guesses_of, input_shape
 from tinymlsec.attacks.side_channel._arch_scores import correlation, sliding
@@ -178,7 +179,8 @@ def test_another_leakage_model() -> None:
 
 
 def test_controls_do_what_they_must() -> None:
-    positive, negative = controls(profile(), small()[0], np.random.default_rng(8))
+    rng, zig = np.random.default_rng(8), find_toolchain("zig")
+    positive, negative = controls(RhythmReader(profile(), rng), small()[0], Leakage(), zig, rng)
     assert positive.succeeded, positive.detail
     assert negative.succeeded, negative.detail
 
@@ -306,15 +308,6 @@ def test_95_percent_of_layers_at_a_ratio_of_a_tenth(noise: int, shared_data: Pat
     rows = [row for name in sorted(MODELS) for row in real(shared_data, name, "zig", "zig", 0.1, noise)]
     assert len(rows) == 70
     assert shapes_right(rows) >= 0.95 * len(rows)
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="gcc's clamp branches: a value that saturates makes a channel 4 samples shorter")
-def test_all_layers_of_firmware_by_gcc(shared_data: Path) -> None:
-    """Bar: every layer of ad, with rules from the same compiler."""
-    if find_gcc() is None:
-        pytest.skip("gcc for Arm is not installed")
-    assert all(row.candidates for row in real(shared_data, "ad", "gcc", "gcc", 0.0))
 
 
 @pytest.mark.slow

@@ -74,18 +74,26 @@ def architecture_from_trace(target: Target, config: ArchitectureFromTraceConfig,
 
     ## Method
 
-    *Rules.* The attacker compiles the public runtime with models of their own for the same core: single layers with
-    small loop counts. A run with one round more differs by one block; from where that block lies follows the whole loop
-    nest, for any counts. Blocks that taps beyond the border of an image bring in are learned the same way. The mean
-    signal of each instruction comes from own chains of layers with random weights. Layers without weights are built
-    for the shape at hand. No own model is the target.
+    The attacker compiles the public runtime with models of their own for the same core and learns from these, in one of
+    two ways. No own model is the target.
 
-    *Recognition* goes from layer to layer; the output of one is the input of the next. The first pixel is compared with
-    what each kernel, window, stride and padding would give. Channel follows channel without a gap until the correlation
-    breaks; that tells their number. Pixels and rows follow each other at constant distances, and border pixels are
-    shorter, which tells stride and padding. Under noise all pixels are averaged, and for dense layers what follows is
-    taken into account. Where nothing fits, up to three layers are taken back and other candidates for them tried.
-    RESHAPE runs nothing; it shows as two samples more between two kernels.
+    *By rhythm*, where all kernels keep one (code by zig). Rules come from single layers with small loop counts. A run
+    with one round more differs by one block; from where that block lies follows the whole loop nest, for any counts.
+    Blocks that taps beyond the border of an image bring in are learned the same way. The mean signal of each
+    instruction comes from own chains of layers with random weights. Layers without weights are built for the shape at
+    hand. Recognition goes from layer to layer; the output of one is the input of the next. The first pixel is compared
+    with what each kernel, window, stride and padding would give. Channel follows channel without a gap until the
+    correlation breaks; that tells their number. Pixels and rows follow each other at constant distances, and border
+    pixels are shorter, which tells stride and padding. Under noise all pixels are averaged, and for dense layers what
+    follows is taken into account. Where nothing fits, up to three layers are taken back and other candidates for them
+    tried. RESHAPE runs nothing; it shows as two samples more between two kernels.
+
+    *By path*, where the length of a kernel depends on data (code by gcc, whose clamp branches), and with little noise.
+    Own builds tell which instruction may follow which and how each one's signal is distributed; A. Viterbi's algorithm
+    then finds the likeliest sequence of instructions through the whole trace. Calls of layers cut it into layers, the
+    functions that ran tell their kinds, and how often some instructions ran, of which own layers of known shapes tell
+    what they count (pixels, outputs, rows of taps, products, taps beyond each border), leaves one shape for each. A
+    layer whose samples are less likely than those of own runs of the same instructions is not taken.
 
     `layers_recovered` is the share of layers with the right kind, with the right kind and shape, and with the right
     kind and number of products. The verdict is *vulnerable* where shapes are right for more than half of the layers,
@@ -101,14 +109,16 @@ def architecture_from_trace(target: Target, config: ArchitectureFromTraceConfig,
 
     Traces are simulated: aligned samples, one for each instruction, without interrupts, caches or a clock that drifts.
     The rules hold for one compiler, level and runtime: with rules of another compiler nothing is recognized (the page
-    on architecture recovery has figures). Kernels whose channels take longer or shorter with the data, as gcc's
-    depthwise kernel does, are not learned; nor are the unrolled and DSP kernels, depthwise multipliers, dilation,
-    groups, windows beyond 11 x 11 and different strides along both axes. SOFTMAX and LOGISTIC as the last operator are
-    told apart by the number of answers, not by the trace. Float models are not covered.
+    on architecture recovery has figures). By path, noise at a ratio of 10 already cuts layers where there are none, and
+    generated code must look like that of own models. Neither way learns the unrolled and DSP kernels, depthwise
+    multipliers, dilation, groups, windows beyond 11 x 11 and different strides along both axes. SOFTMAX and LOGISTIC as
+    the last operator are told apart by the number of answers, not by the trace. Float models are not covered.
 
     Source: L. Batina, S. Bhasin, D. Jap, S. Picek, "CSI NN: Reverse Engineering of Neural Network Architectures Through
     Electromagnetic Side Channel", USENIX Security 2019; R. Joud, P.-A. Moellic, S. Pontie, J.-B. Rigaud, "Like an Open
-    Book? Read Neural Network Architecture with Simple Power Analysis on 32-bit Microcontrollers", CARDIS 2023.
+    Book? Read Neural Network Architecture with Simple Power Analysis on 32-bit Microcontrollers", CARDIS 2023;
+    T. Eisenbarth, C. Paar, B. Weghenkel, "Building a Side Channel Based Disassembler", Transactions on Computational
+    Science X, 2010.
     """
     from tinymlsec.attacks.side_channel import _arch_report as report
     from tinymlsec.attacks.side_channel._arch_run import run

@@ -117,7 +117,8 @@ class _Branch:
         made: list[list[Found]] = []
         for other in self.found[1:]:
             # any layer also looks like its own beginning
-            part = (other.kind, other.start, other.output[-1]) == (best.kind, best.start, best.output[-1])
+            same_place = abs(other.start - best.start) <= GAP
+            part = same_place and (other.kind, other.output[-1]) == (best.kind, best.output[-1])
             alike = other.sure >= ABOUT * best.sure and not (part and other.end < best.end)
             if alike and (other.end, other.output) not in taken and len(made) < BRANCHES:
                 taken.add((other.end, other.output))
@@ -142,10 +143,6 @@ class _Search:
     @property
     def done(self) -> bool:
         return len(self.samples) - self.at <= END
-
-    @property
-    def usual(self) -> float:
-        return float(np.median([layer.fit for layer in self.layers])) if self.layers else 0.0
 
     def step(self) -> bool:
         """Recognizes the next layer; False where nothing fits."""
@@ -184,15 +181,9 @@ class _Search:
         as the worst of its layers. Where none fits as layers usually do the first one stays: a trace may also just end.
         """
         kept = self._way()
-        worth = max(BETTER * (found[0].sure if found else 0.0), CLEAR * self.usual)
+        worth = max(BETTER * (_share(found[0], kept[0]) if found else 0.0), CLEAR)
         for branch in reversed(kept[3]):
-            ways = []
-            for other in branch.others():
-                if other[0].sure <= worth:
-                    continue
-                self._restore(kept, branch)
-                following, reached = self._followed(other, kept[2] + GAP, worth)
-                ways.append((reached, following, self._way()))
+            ways = [self._tried(kept, branch, other, found, worth) for other in branch.others()]
             reached, following, way = max(ways, key=lambda way: way[0], default=(0.0, [], kept))
             if reached > worth:
                 self._go(way)
@@ -200,13 +191,28 @@ class _Search:
         self._go(kept)
         return found
 
-    def _followed(self, found: list[Found], beyond: int, worth: float) -> tuple[list[Found], float]:
-        """Takes a layer and what follows it up to the one that ends beyond a place, and the least that any fits."""
-        reached = found[0].sure
+    def _tried(
+        self, kept: _Way, branch: _Branch, other: list[Found], found: list[Found], worth: float
+    ) -> tuple[float, list[Found], _Way]:
+        """Another way from a branch on: its worth, what follows on it, and the way; worth 0 where it explains less."""
+        self._restore(kept, branch)
+        following, reached = self._followed(other, kept, worth)
+        if following:
+            until = following[0].end
+            before = _explained(kept[0][branch.layers :], found, until)
+            if _explained(self.layers[branch.layers :], following, until) <= before:
+                reached = 0.0
+        return reached, following, self._way()
+
+    def _followed(self, found: list[Found], kept: _Way, worth: float) -> tuple[list[Found], float]:
+        """Takes a layer and those behind it up to one that ends beyond the kept way, and the least that any fits."""
+        beyond, reached = kept[2] + GAP, _share(found[0], kept[0])
         for _ in range(LONGEST_WAY):
+            if reached <= worth:
+                break
             self._take(found)
             found = self._candidates()
-            reached = min(reached, found[0].sure) if found else 0.0
+            reached = min(reached, _share(found[0], kept[0])) if found else 0.0
             if reached <= worth:
                 break
             if found[0].end > beyond:
@@ -229,7 +235,7 @@ class _Search:
         if not found:
             return False
         best = found[0]
-        return best.fit * np.sqrt(best.samples) > CHANCE + 2 and best.fit > share * self.usual
+        return best.fit * np.sqrt(best.samples) > CHANCE + 2 and best.fit > share * _usual(best.kind, self.layers)
 
     @staticmethod
     def _best(*lists: Sequence[Found]) -> list[Found]:
@@ -305,6 +311,27 @@ class _Search:
     def _reshaped(self, gap: int) -> bool:
         without, with_one = self.profile.gaps
         return abs(gap - with_one) < abs(gap - without)
+
+
+def _usual(kind: str, layers: Sequence[Layer]) -> float:
+    """What layers of a trace fit: kernels differ in how much their signal varies, so those of the kind where known."""
+    same = [layer.fit for layer in layers if layer.kind == kind]
+    fits = same or [layer.fit for layer in layers]
+    return float(np.median(fits)) if fits else 0.0
+
+
+def _share(found: Found, layers: Sequence[Layer]) -> float:
+    """How well a layer fits beside what those of its kind fit."""
+    usual = _usual(found.kind, layers)
+    return found.sure / usual if usual > 0 else 0.0
+
+
+def _explained(layers: Sequence[Layer], following: Sequence[Found], until: int) -> float:
+    """Signal that a way explains up to a place: squared correlation times samples. The last layer may go on."""
+    total = sum(max(layer.fit, 0.0) ** 2 * max(min(layer.end, until) - layer.start, 0) for layer in layers)
+    for last in following[:1]:
+        total += max(last.fit, 0.0) ** 2 * max(until - last.start, 0)
+    return total
 
 
 def shapes(tensors: Iterable[Sequence[int]]) -> list[Shape]:

@@ -233,8 +233,46 @@ class WeightedSearch:
         longest = sorted(alike.values(), key=lambda layer: -layer.pixels)[:FINALISTS]
         # the mean over few pixels is often high by luck: those that are the least luck are looked at too
         strong = sorted(layers, key=lambda layer: -layer.fit * min(layer.pixels, WEIGHED) ** 0.5)[:FEW]
-        made += [layer.found(0.0) for layer in dict.fromkeys([*longest, *strong])]
+        pairs = [(layer, layer.found(0.0)) for layer in dict.fromkeys([*longest, *strong])]
+        whole = [(layer, found) for layer, found in pairs if found is not None]
+        made += [found for _, found in whole]
+        made += self._climbed(first, whole)
         return [found for found in made if found is not None]
+
+    def _climbed(self, first: _First, whole: Sequence[tuple[Layer, Found]]) -> list[Found]:
+        """Numbers of channels beside those of the best layers, compared over whole layers.
+
+        A pixel that is taken to be one channel too long shifts all behind it by one more. Their beginnings fit nearly as
+        well; over the whole layer each step towards the right number fits better.
+        """
+        best = max((found.sure for _, found in whole), default=0.0)
+        starts: dict[Guess, tuple[Layer, Found]] = {}
+        for layer, found in sorted(whole, key=lambda pair: pair[1].sure):
+            if found.sure >= ABOUT * best and len(layer.guess.columns) <= WIDE and not first.key.channels:
+                starts[layer.guess] = layer, found
+        return [better for layer, found in starts.values() for better in self._climb(first, layer, found)]
+
+    def _climb(self, first: _First, layer: Layer, found: Found) -> list[Found]:
+        tried: dict[int, Found | None] = {layer.channels: found}
+        best = found
+        for _ in range(4 * BESIDE):
+            at = best.output[-1]
+            for number in (at - 1, at + 1):
+                if number not in tried and number >= layer.kernel.nest.least:
+                    tried[number] = self._numbered(first, layer, number)
+            ahead = max((each for each in tried.values() if each is not None), key=lambda each: each.sure)
+            if ahead is best:
+                break
+            best = ahead
+        return [best] if best is not found else []
+
+    def _numbered(self, first: _First, layer: Layer, number: int) -> Found | None:
+        """The same layer with another number of channels."""
+        flat = tuple(place for place in layer.flat if place < number)
+        other = self._layer(first, layer.guess, Train(number, 0.0, flat))
+        other.space_columns()
+        other.space_rows()
+        return other.found(0.0)
 
     def _folded(self, first: _First, layer: Layer) -> list[Layer]:
         """The same guess with the channels that the average of its pixels shows: noise averages out."""

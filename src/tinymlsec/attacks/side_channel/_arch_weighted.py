@@ -45,8 +45,9 @@ CLEAR = 0.88
 WIDE, BESIDE = 8, 5
 """Images no wider than this leave the number of channels open by so many."""
 ABOUT, MOST_FOUND = 0.8, 48
-CHANCE = 6.5
-"""Standard deviations that the best of all guesses does not reach in noise."""
+CHANCE, WORTH_A_LOOK = 6.5, 5.0
+"""Standard deviations that the best of all guesses does not reach in noise; and from which on a first pixel, which may
+be short, is followed through its layer, where it must reach more than chance."""
 
 
 @dataclass(frozen=True)
@@ -178,10 +179,11 @@ class WeightedSearch:
             self._glance(first.key, at, first.guesses, LOOK) for _, group in best[:KEYS] for first in group[:ALIKE]
         ]
         ordered = sorted((g for g in looks if g is not None), key=lambda first: -first.z)
-        if not ordered or ordered[0].z < CHANCE:
+        if not ordered or ordered[0].z < WORTH_A_LOOK:
             return []
         least = ordered[0].z - max(6.0, 0.35 * ordered[0].z)
-        return [first for first in ordered[:KEYS] if first.z >= least]
+        # what is left out of the first rows and columns hardly changes a short pixel: many keys may be as good
+        return [first for first in ordered[:ALIKE] if first.z >= least]
 
     def _glance(self, key: _Key, at: int, found: list[Guess], most: int) -> _First | None:
         kernel, best = self.profile.kernels[key.kind], None
@@ -233,7 +235,9 @@ class WeightedSearch:
         longest = sorted(alike.values(), key=lambda layer: -layer.pixels)[:FINALISTS]
         # the mean over few pixels is often high by luck: those that are the least luck are looked at too
         strong = sorted(layers, key=lambda layer: -layer.fit * min(layer.pixels, WEIGHED) ** 0.5)[:FEW]
-        pairs = [(layer, layer.found(0.0)) for layer in dict.fromkeys([*longest, *strong])]
+        # few pixels may by luck fit best with a wrong number of channels: those of the train are looked at too
+        told = [layer for layer in _likely(layers, numbers) if layer.guess in {each.guess for each in longest}]
+        pairs = [(layer, layer.found(0.0)) for layer in dict.fromkeys([*longest, *strong, *told])]
         whole = [(layer, found) for layer, found in pairs if found is not None]
         made += [found for _, found in whole]
         made += self._climbed(first, whole)
@@ -318,7 +322,8 @@ class WeightedSearch:
                 layers += self._beside(first, guesses_alike[0], layers, reference)
             layers.sort(key=lambda layer: -layer.fit)
             columns = len(guesses_alike[0].columns)
-            few = layers if columns == 1 else layers[: FEW if columns > WIDE else 4 * FEW]
+            most = FEW if columns > WIDE else 4 * FEW
+            few = layers if columns == 1 else layers[:most] + _likely(layers[most:], numbers)
             made += [layer.like(guess) for layer in few for guess in guesses_alike]
         return made
 
@@ -360,6 +365,12 @@ class WeightedSearch:
         if begin >= 0 and rounds > 0:
             made[:rounds] = self.samples[begin : begin + rounds * len(weights)].reshape(rounds, -1) @ weights
         return made
+
+
+def _likely(layers: Sequence[Layer], numbers: Sequence[Train]) -> list[Layer]:
+    """Those with the numbers of channels that are the likeliest by the train alone, where pixels in a row are few."""
+    told = {train.channels for train in numbers[:FEW]}
+    return [layer for layer in layers if layer.channels in told and len(layer.guess.columns) <= WIDE]
 
 
 def _doubling(most: int) -> list[int]:

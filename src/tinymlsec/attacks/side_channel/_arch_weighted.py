@@ -246,8 +246,8 @@ class WeightedSearch:
     def _climbed(self, first: _First, whole: Sequence[tuple[Layer, Found]]) -> list[Found]:
         """Numbers of channels beside those of the best layers, compared over whole layers.
 
-        A pixel that is taken to be one channel too long shifts all behind it by one more. Their beginnings fit nearly as
-        well; over the whole layer each step towards the right number fits better.
+        A pixel that is taken to be one channel too long shifts all behind it by one more. Their beginnings fit nearly
+        as well; over the whole layer each step towards the right number fits better.
         """
         best = max((found.sure for _, found in whole), default=0.0)
         starts: dict[Guess, tuple[Layer, Found]] = {}

@@ -23,6 +23,14 @@ from tinymlsec.target.tflite.classifiers import dense_int8
 from tinymlsec.target.tflite.reader import read_model
 from tinymlsec.target.victim import Victim
 
+MLPERF_TINY = {
+    "kws": ("mlperf_tiny_kws/kws_ref_model.tflite", 13),
+    "ad": ("mlperf_tiny_ad/ad01_int8.tflite", 10),
+    "vww": ("mlperf_tiny_vww/vww_96_int8.tflite", 31),
+    "ic": ("mlperf_tiny_ic/pretrainedResnet_quant.tflite", 16),
+}
+"""File below ../shared/data and number of layers."""
+
 
 def dataset(x: Codes, y: NDArray[np.int64] | None, names: tuple[str, ...] = ()) -> Dataset:
     return Dataset(path="memory", digest="0" * 64, x=x, y=y, class_names=names)

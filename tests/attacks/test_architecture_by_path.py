@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("unicorn", reason="needs tinymlsec[firmware]")
 
+from attacks.attack_targets import MLPERF_TINY
 from tinymlsec.attacks.side_channel._arch_geometry import Guess, Shape
 from tinymlsec.attacks.side_channel._arch_models import control_model
 from tinymlsec.attacks.side_channel._arch_reader import PathReader, RhythmReader, build_reader
@@ -20,7 +21,7 @@ from tinymlsec.attacks.side_channel._arch_run import controls, disturbed, guesse
 from tinymlsec.attacks.side_channel._arch_search import Architecture
 from tinymlsec.attacks.side_channel._arch_truth import Row, TrueLayer, compared, true_layers
 from tinymlsec.attacks.side_channel._path_counts import Known, candidates, counts_of, windowed_counts
-from tinymlsec.attacks.side_channel._path_layers import Chain, PathRecognizer, Stretch
+from tinymlsec.attacks.side_channel._path_layers import Chain, Stretch, recognize
 from tinymlsec.attacks.side_channel._path_names import CALL, Names, _normal
 from tinymlsec.attacks.side_channel._path_rules import (
     HIGHEST,
@@ -36,17 +37,11 @@ from tinymlsec.emulate.compilers import find_gcc, find_toolchain
 from tinymlsec.emulate.cores import CORES
 from tinymlsec.emulate.leakage import Leakage
 from tinymlsec.emulate.twin import Twin, build_twin
-from tinymlsec.errors import MachineError
+from tinymlsec.errors import CapabilityMissing, MachineError
 from tinymlsec.target.tflite.builder import GraphBuilder
 
 M4 = CORES["cortex-m4"]
 GCC = pytest.mark.skipif(find_gcc() is None, reason="gcc for Arm is not installed")
-MODELS = {
-    "kws": ("mlperf_tiny_kws/kws_ref_model.tflite", 13),
-    "ad": ("mlperf_tiny_ad/ad01_int8.tflite", 10),
-    "vww": ("mlperf_tiny_vww/vww_96_int8.tflite", 31),
-    "ic": ("mlperf_tiny_ic/pretrainedResnet_quant.tflite", 16),
-}
 
 
 @cache
@@ -273,7 +268,7 @@ def right(rows: list[Row]) -> int:
 
 
 def read(known: Rules, twin: Twin, samples: NDArray[np.float32], sigma: float = 0.0) -> Architecture:
-    return PathRecognizer(known).recognize(samples, input_shape(twin), sigma)
+    return recognize(known, samples, input_shape(twin), sigma)
 
 
 def test_dense_layers_by_zig() -> None:
@@ -370,6 +365,11 @@ def test_zig_keeps_a_rhythm_and_is_read_by_it() -> None:
     assert not made.missing
 
 
+def test_code_of_other_machines_is_not_followed() -> None:
+    with pytest.raises(CapabilityMissing, match="only code for Arm"):
+        build_reader("path", CORES["rv32imc"], Leakage(), np.random.default_rng(1), find_toolchain("zig"))
+
+
 @GCC
 def test_gcc_keeps_none_and_its_code_is_followed() -> None:
     made = build_reader("auto", M4, Leakage(), np.random.default_rng(1), find_toolchain("gcc"))
@@ -385,10 +385,10 @@ def test_gcc_keeps_none_and_its_code_is_followed() -> None:
 @GCC
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(MLPERF_TINY))
 def test_all_layers_of_the_real_models_by_gcc(name: str, seed: int, shared_data: Path) -> None:
     """Bar: kind, shape and products of every layer from one noise-free trace, whatever values own models had."""
-    file, layers = MODELS[name]
+    file, layers = MLPERF_TINY[name]
     twin, samples, true = traced((shared_data / file).read_bytes(), "gcc")
     rows = compared(true, guesses_of(read(rules(seed=seed), twin, samples)))
     assert right(rows) == len(rows) == layers

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attacks.attack_targets import MLPERF_TINY
 from tinymlsec.attacks.side_channel._arch_models import control_model
 from tinymlsec.attacks.side_channel._arch_recording import random_inputs
 from tinymlsec.attacks.side_channel._arch_run import input_shape
@@ -22,12 +23,6 @@ from tinymlsec.errors import InputError
 from tinymlsec.target.tflite.builder import GraphBuilder
 
 M4 = CORES["cortex-m4"]
-MODELS = {
-    "kws": ("mlperf_tiny_kws/kws_ref_model.tflite", 13),
-    "ad": ("mlperf_tiny_ad/ad01_int8.tflite", 10),
-    "vww": ("mlperf_tiny_vww/vww_96_int8.tflite", 31),
-    "ic": ("mlperf_tiny_ic/pretrainedResnet_quant.tflite", 16),
-}
 
 
 @cache
@@ -107,12 +102,12 @@ def test_reads_without_writes_are_no_layers() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["zig", "gcc"])
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(MLPERF_TINY))
 def test_all_layers_of_the_real_models(name: str, compiler: str, shared_data: Path) -> None:
     """Bar: every layer of the four MLPerf Tiny models, with kind, shape and products, from addresses alone."""
     if compiler == "gcc" and find_gcc() is None:
         pytest.skip("gcc for Arm is not installed")
-    file, layers = MODELS[name]
+    file, layers = MLPERF_TINY[name]
     twin = build_twin((shared_data / file).read_bytes(), M4, toolchain=find_toolchain(compiler))
     trace, true = record_bus(twin, random_inputs(twin, np.random.default_rng(1)), 1 << 28)
     rows = compared(true, recognize(trace.encrypted(), input_shape(twin)))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from attacks.attack_targets import MLPERF_TINY
 from tinymlsec.attacks.side_channel._arch_geometry import Guess, guesses
 from tinymlsec.attacks.side_channel._arch_layer import Found
 from tinymlsec.attacks.side_channel._arch_models import control_model
@@ -28,12 +29,6 @@ from tinymlsec.emulate.twin import Twin, build_twin
 from tinymlsec.errors import InputError
 
 M4 = CORES["cortex-m4"]
-MODELS = {
-    "kws": ("mlperf_tiny_kws/kws_ref_model.tflite", 13),
-    "ad": ("mlperf_tiny_ad/ad01_int8.tflite", 10),
-    "vww": ("mlperf_tiny_vww/vww_96_int8.tflite", 31),
-    "ic": ("mlperf_tiny_ic/pretrainedResnet_quant.tflite", 16),
-}
 
 
 @cache
@@ -275,7 +270,7 @@ def test_the_way_stays_where_another_is_not_better() -> None:
 
 
 def real(shared_data: Path, name: str, compiler: str, rules: str, snr: float, noise: int = 5) -> list[Row]:
-    file, layers = MODELS[name]
+    file, layers = MLPERF_TINY[name]
     twin = build_twin((shared_data / file).read_bytes(), M4, toolchain=find_toolchain(compiler))
     inputs = random_inputs(twin, np.random.default_rng(1))
     samples, _ = disturbed(record(twin, inputs, Leakage()).samples, snr, 1, np.random.default_rng(noise))
@@ -287,7 +282,7 @@ def real(shared_data: Path, name: str, compiler: str, rules: str, snr: float, no
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(MLPERF_TINY))
 def test_all_layers_of_the_real_models_without_noise(name: str, shared_data: Path) -> None:
     """Bar: kind, shape and products of every layer from one trace, zig, Cortex-M4, plain kernels."""
     rows = real(shared_data, name, "zig", "zig", 0.0)
@@ -302,7 +297,7 @@ def test_95_percent_of_layers_at_a_ratio_of_a_tenth(noise: int, shared_data: Pat
 
     Noise 5 and 31 were looked at while the search was changed; no choice depended on 41.
     """
-    rows = [row for name in sorted(MODELS) for row in real(shared_data, name, "zig", "zig", 0.1, noise)]
+    rows = [row for name in sorted(MLPERF_TINY) for row in real(shared_data, name, "zig", "zig", 0.1, noise)]
     assert len(rows) == 70
     assert shapes_right(rows) >= 0.95 * len(rows)
 

@@ -13,9 +13,9 @@ from tinymlsec.attacks.side_channel._arch_nest import NotALoop
 from tinymlsec.attacks.side_channel._arch_profile import Profile, build_profile
 from tinymlsec.attacks.side_channel._arch_scores import Samples
 from tinymlsec.attacks.side_channel._arch_search import Architecture, Recognizer, Report
-from tinymlsec.attacks.side_channel._path_layers import PathRecognizer
+from tinymlsec.attacks.side_channel._path_layers import recognize
 from tinymlsec.attacks.side_channel._path_rules import Rules, build_rules
-from tinymlsec.errors import CapabilityMissing
+from tinymlsec.errors import CapabilityMissing, MachineError
 
 if TYPE_CHECKING:
     from tinymlsec.emulate.contract import Core
@@ -88,7 +88,7 @@ class PathReader:
     ) -> Architecture:
         """As `Reader.read`; the number of answers is not needed."""
         sigma = float(np.sqrt(samples.var(dtype=np.float64) / (1 + snr))) if snr else 0.0
-        return PathRecognizer(self.rules).recognize(samples, source, sigma, report)
+        return recognize(self.rules, samples, source, sigma, report)
 
 
 def build_reader(
@@ -104,16 +104,25 @@ def build_reader(
         toolchain: by which own models are compiled.
 
     Raises:
-        CapabilityMissing: kernels keep no rhythm, and it was asked for.
+        CapabilityMissing: kernels keep no rhythm, and it was asked for; or own builds do not tell what code counts.
     """
     if method == "path":
-        return PathReader(build_rules(core, leakage, rng, toolchain))
+        return _by_path(core, leakage, rng, toolchain)
     try:
         profile = build_profile(core, leakage, rng, toolchain)
     except NotALoop as error:
         if method == "auto":
-            return PathReader(build_rules(core, leakage, rng, toolchain))
+            return _by_path(core, leakage, rng, toolchain)
         raise CapabilityMissing(f"no rules for kernels built with {toolchain.title}: {error.message}") from error
     if profile.missing and method == "auto":
-        return PathReader(build_rules(core, leakage, rng, toolchain))
+        return _by_path(core, leakage, rng, toolchain)
     return RhythmReader(profile, rng)
+
+
+def _by_path(core: Core, leakage: Leakage, rng: np.random.Generator, toolchain: Toolchain) -> PathReader:
+    if core.machine != "arm":
+        raise CapabilityMissing("only code for Arm cores is followed", found=core.id)
+    try:
+        return PathReader(build_rules(core, leakage, rng, toolchain))
+    except MachineError as error:
+        raise CapabilityMissing(f"no rules for code built with {toolchain.title}: {error.message}") from error

@@ -20,6 +20,7 @@ from tinymlsec.attacks.side_channel._arch_search import (
     Report,
 )
 from tinymlsec.attacks.side_channel._path_counts import PAIRS, Known, candidates
+from tinymlsec.attacks.side_channel._path_names import LAYER
 from tinymlsec.attacks.side_channel._path_rules import Rules, binned
 from tinymlsec.attacks.side_channel._path_viterbi import Graph, follow
 
@@ -42,37 +43,28 @@ class Stretch:
     """(states,)"""
 
 
-class PathRecognizer:
-    """Recovers architectures from single traces by following the code.
+def recognize(
+    rules: Rules, samples: NDArray[np.float32], source: Shape, sigma: float = 0.0, report: Report | None = None
+) -> Architecture:
+    """The layers of a trace, read by following the code, up to the first one that cannot be told.
 
     Args:
         rules: of the code.
+        samples: (t,) one inference; nothing else is known of it.
+        source: shape of the input, which whoever feeds the device knows; without the batch.
+        sigma: of the noise.
+        report: told how far it is.
     """
-
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-
-    def recognize(
-        self, samples: NDArray[np.float32], source: Shape, sigma: float = 0.0, report: Report | None = None
-    ) -> Architecture:
-        """The layers of a trace, up to the first one that cannot be told.
-
-        Args:
-            samples: (t,) one inference; nothing else is known of it.
-            source: shape of the input, which whoever feeds the device knows; without the batch.
-            sigma: of the noise.
-            report: told how far it is.
-        """
-        graph, values = self.rules.graph(sigma), binned(samples)
-        path = follow(graph, values)
-        chain = Chain(self.rules, source)
-        for stretch in stretches(self.rules, path):
-            fit = surprise(graph, path[stretch.start : stretch.end], values[stretch.start : stretch.end])
-            if len(chain.layers) == MOST_LAYERS or not chain.take(stretch, fit):
-                break
-            if report is not None:
-                report(stretch.end, len(samples))
-        return chain.read(len(samples))
+    graph, values = rules.graph(sigma), binned(samples)
+    path = follow(graph, values)
+    chain = Chain(rules, source)
+    for stretch in stretches(rules, path):
+        surprised = surprise(graph, stretch, path, values)
+        if len(chain.layers) == MOST_LAYERS or not chain.take(stretch, surprised):
+            break
+        if report is not None:
+            report(stretch.end, len(samples))
+    return chain.read(len(samples))
 
 
 def stretches(rules: Rules, path: NDArray[np.uint16]) -> Iterator[Stretch]:
@@ -85,20 +77,21 @@ def stretches(rules: Rules, path: NDArray[np.uint16]) -> Iterator[Stretch]:
         yield Stretch(begin, end, np.bincount(path[begin:end], minlength=len(rules.names)))
 
 
-def surprise(graph: Graph, path: NDArray[np.uint16], values: NDArray[np.uint8]) -> float:
+def surprise(graph: Graph, stretch: Stretch, path: NDArray[np.uint16], values: NDArray[np.uint8]) -> float:
     """Nats for each sample by which samples are less likely than those of own runs of the same instructions.
 
     Args:
         graph: the program.
-        path: (t,) states.
+        stretch: of the trace.
+        path: (t,) states of the whole trace.
         values: (t,)
     """
     usual = (np.exp(graph.emission) * graph.emission).sum(axis=0)
-    total = float(np.bincount(path, minlength=graph.states) @ usual)
-    for begin in range(0, len(path), PIECE):
-        part = slice(begin, begin + PIECE)
+    total = float(stretch.visits @ usual)
+    for begin in range(stretch.start, stretch.end, PIECE):
+        part = slice(begin, min(begin + PIECE, stretch.end))
         total -= float(graph.emission[values[part], path[part]].sum(dtype=np.float64))
-    return total / len(path)
+    return total / (stretch.end - stretch.start)
 
 
 class Chain:
@@ -159,11 +152,10 @@ class Chain:
                 continue
             found += [(far, age, layer) for far, layer in candidates(kind, source, counts) if far <= FAR]
         found.sort(key=lambda each: each[:2])
-        return _different([layer for far, age, layer in found if (far, age) <= (found[0][0], EARLIER)])
+        return _different([layer for far, _, layer in found if far == found[0][0]])
 
     def _is_layer(self, stretch: Stretch) -> bool:
-        calls = self.rules.names.within("layer ")
-        return bool(stretch.visits[calls].any())
+        return bool(stretch.visits[self.rules.names.within(LAYER)].any())
 
 
 def _different(layers: Sequence[Known]) -> list[Known]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tinymlsec.attacks.side_channel._timing_places import disassembler
 
 if TYPE_CHECKING:
     from tinymlsec.emulate.twin import Twin
@@ -88,7 +90,7 @@ def _texts(twin: Twin, symbol: Symbol) -> dict[int, str]:
     """Normal text of each instruction of a function by its address, without the constants that lie behind the code."""
     code, end = twin.image.read(symbol.address, symbol.size) or b"", symbol.address + symbol.size
     made: dict[int, str] = {}
-    for at, _, mnemonic, text in _engine().disasm_lite(code, symbol.address):
+    for at, _, mnemonic, text in disassembler(twin.core.machine).disasm_lite(code, symbol.address):
         if at >= end:
             break
         if found := _POOL.search(text):
@@ -103,11 +105,3 @@ def _normal(mnemonic: str, text: str) -> str:
     if mnemonic.startswith(("b", "cb")) and mnemonic.removesuffix(".w") not in ("bic", "bics", "bfi", "bfc", "bx"):
         return f"{mnemonic.removesuffix('.w')} {_TARGET.sub('', text)}"
     return f"{_SAME.get(mnemonic, mnemonic)} {_NUMBER.sub('#', text)}"
-
-
-@cache
-def _engine() -> Any:
-    import capstone
-
-    mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
-    return capstone.Cs(capstone.CS_ARCH_ARM, mode)

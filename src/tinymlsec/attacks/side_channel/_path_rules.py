@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymlsec.attacks.side_channel._arch_profile import Numbers
 from tinymlsec.attacks.side_channel._arch_recording import record
 from tinymlsec.attacks.side_channel._path_models import MODELS, Layer, half_zero
 from tinymlsec.attacks.side_channel._path_names import AHEAD, BEHIND, BETWEEN, CALL, Names
 from tinymlsec.attacks.side_channel._path_viterbi import VALUES, Graph
-from tinymlsec.emulate.twin import Twin, build_twin
+from tinymlsec.emulate.twin import build_twin
 from tinymlsec.errors import MachineError
 
 if TYPE_CHECKING:
@@ -85,18 +86,12 @@ def build_rules(core: Core, leakage: Leakage, rng: np.random.Generator, toolchai
         twin = build_twin(data, core, toolchain=toolchain)
         recording = record(twin, half_zero(twin, rng), leakage, pcs=True)
         values = np.clip(np.rint(recording.samples), 0, HIGHEST - 1).astype(np.int64)
-        runs.append(_Run(names.of(twin, recording.pcs), values, layers, _begins(twin, recording.pcs)))
+        begins = [*Numbers(twin).begins(recording.pcs), len(recording.pcs)]
+        runs.append(_Run(names.of(twin, recording.pcs), values, layers, begins))
         compiler = twin.build.compiler
     counters, marks = _counters(runs, len(names))
     histogram = _histogram(runs, names)
     return Rules(_ways(runs, names), histogram, names, counters, marks, compiler, sum(len(run.path) for run in runs))
-
-
-def _begins(twin: Twin, pcs: NDArray[np.uint32]) -> list[int]:
-    """First sample of each layer, and the end."""
-    symbols = twin.image.symbols
-    begins = [int(np.argmax(pcs == symbols[layer.symbol].address)) for layer in twin.program.layers]
-    return [*begins, len(pcs)]
 
 
 def _histogram(runs: Sequence[_Run], names: Names) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -79,17 +79,16 @@ def instruction_text(twin: Twin, address: int) -> str:
         data = image_bytes(twin.image, address, 4)
     except UnknownInstruction:
         return "?"
-    found = next(_disassembler(twin.core.machine)(data, address), None)
+    found = next(disassembler(twin.core.machine).disasm(data, address, 1), None)
     return f"{found.mnemonic} {found.op_str}".strip()[:TEXT] if found is not None else data.hex()
 
 
 @cache
-def _disassembler(machine: str) -> Callable[[bytes, int], Any]:
+def disassembler(machine: str) -> Any:
+    """A `capstone.Cs` for arm or riscv32."""
     import capstone
 
     if machine == "riscv32":
-        engine = capstone.Cs(capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC)
-    else:
-        mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
-        engine = capstone.Cs(capstone.CS_ARCH_ARM, mode)
-    return lambda data, address: engine.disasm(data, address, 1)
+        return capstone.Cs(capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC)
+    mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | capstone.CS_MODE_V8
+    return capstone.Cs(capstone.CS_ARCH_ARM, mode)

@@ -19,8 +19,8 @@ _LONG = 10_000
 """From here on, numbers of samples are written with separators."""
 _TRACK = 0.11
 """Share of a drawing's height that one track takes."""
-_LEFT = 0.12
-"""Share of a drawing's width left of the axis: names of tracks stand there."""
+_LEFT, _RIGHT = 0.12, 0.96
+"""Where the axis begins and ends across a drawing: names of tracks stand to the left, half of a label to the right."""
 _LETTER = 0.0078
 """Share of a drawing's width that a letter takes."""
 
@@ -103,7 +103,7 @@ def _figure(series: Series) -> Figure:
 
     figure = Figure(figsize=(9.2, 2.6 + 0.3 * len(series.tracks)))
     extent, below = _extent(series), 0.17 + _TRACK * len(series.tracks)
-    axes = figure.add_axes((_LEFT, below, 0.98 - _LEFT, 0.9 - below))
+    axes = figure.add_axes((_LEFT, below, _RIGHT - _LEFT, 0.9 - below))
     for place, (line, color) in enumerate(zip(series.lines, _COLORS, strict=False)):
         _draw_line(axes, line, color, 3 - place / 10)  # the first one is what the drawing is about
     for place, threshold in enumerate(series.thresholds):
@@ -120,7 +120,7 @@ def _figure(series: Series) -> Figure:
     if len(series.lines) > 1:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, frameon=False, borderpad=0, fontsize=8)
     for place, track in enumerate(series.tracks):
-        row = figure.add_axes((_LEFT, below - 0.09 - _TRACK * (place + 1), 0.98 - _LEFT, _TRACK * 0.8))
+        row = figure.add_axes((_LEFT, below - 0.09 - _TRACK * (place + 1), _RIGHT - _LEFT, _TRACK * 0.8))
         row.set_xlim(*extent)
         _draw_track(row, track, extent)
     figure.text(0.54, 0.01, clean(series.x_label, 60), ha="center", va="bottom", color=TEXT)
